@@ -1,0 +1,1 @@
+"""Nucleus detectors trained on inferred or corrected labels, boxes and outlines mixed."""
