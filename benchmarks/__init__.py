@@ -1,0 +1,1 @@
+"""The speed table: one command, peers beside us in the same run."""

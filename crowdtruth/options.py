@@ -1,0 +1,202 @@
+"""The options of a run: everything that changes a result, with presets and configuration files.
+
+Later sources win: defaults, then a preset, then a TOML file, then flags of the command line.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crowdtruth import truth
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "paper": {
+        "method": "demotion",
+        "iou": 0.25,
+        "inclusive": True,
+        "anchor_box": "medoid",
+        "min_detections": 2,
+        "model": "dawid-skene",
+        "start": 0.7,
+        "iterations": 70,
+        "tolerance": 0.0,
+        "pseudo_counts": 0.0,
+        "acceleration": None,
+    },
+}
+"""The paper's settings; its published program's preference order of anchor boxes is the separate option `prefer`."""
+
+METHODS = ("cannot_link", "demotion", "unconstrained")
+ANCHOR_BOXES = ("medoid", "mean", "median")
+MODELS = ("dawid-skene", "one-coin", "majority")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run does, apart from its study and its folder; jobs and progress change no result and are not here."""
+
+    # reading
+    format: str | None = None             # None: detected
+    taxonomy: str | None = None           # None: the format's own, or labels as they come
+    normalise_labels: bool = False        # free text to the names of the taxonomy
+    # locating
+    iou: float = 0.25
+    inclusive: bool = False               # the paper's inclusive-pixel IOU
+    method: str = "cannot_link"
+    anchor_box: str = "medoid"
+    prefer: tuple[str, ...] = ()          # rater:SP.3@U-control, cohort:P@U-control, …
+    # inferring
+    cohort: tuple[str, ...] = ()          # SP, or a union P=SP+JP; () is each cohort there is
+    condition: tuple[str, ...] = ()       # () is each condition there is
+    model: str = "dawid-skene"
+    start: float | str = truth.DEFAULT_START
+    iterations: int = truth.DEFAULT_ITERATIONS
+    tolerance: float = truth.DEFAULT_TOLERANCE
+    pseudo_counts: float = truth.DEFAULT_PSEUDO_COUNTS
+    acceleration: str | None = None
+    min_detections: int = 1
+    classes: str | None = None            # grouping after inference: main, super or a TOML file
+    # judging, training
+    reference: str | None = None          # a file, or cohort:P[@CONDITION]
+    train_on: str | None = None           # COHORT[@CONDITION], or none
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choice("method", self.method, METHODS)
+        _check_choice("anchor_box", self.anchor_box, ANCHOR_BOXES)
+        _check_choice("model", self.model, MODELS)
+        if not 0 < self.iou <= 1:
+            raise ValueError(f"iou must lie in (0, 1], got {self.iou}")
+        for name in ("iterations", "min_detections"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def make_options(
+    *, preset: str = "default", config: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> RunOptions:
+    """Options from a preset, a TOML file and flags, the later winning.
+
+    Parameters
+    ----------
+    preset : ``default`` or ``paper``
+    config : a TOML file whose keys are the fields of `RunOptions`, and `preset`; `cohort` may be a table of unions
+    flags : fields given on the command line; those that are None or empty were not given
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a value has the wrong type, or the file is no TOML.
+
+    Examples
+    --------
+    >>> make_options(preset="paper", flags={"iou": 0.5}).iou
+    0.5
+    """
+    from_file = dict(read_config(config)) if config else {}
+    chosen_preset = preset if preset != "default" else from_file.pop("preset", "default")
+    from_file.pop("preset", None)
+    _check_choice("preset", chosen_preset, tuple(PRESETS))
+    given = {k: v for k, v in (flags or {}).items() if v is not None and v != ()}
+    merged = {**PRESETS[chosen_preset], **from_file, **given}
+    _check_names_and_types(merged)
+    return replace(RunOptions(), **merged)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Options of a TOML file, with lists as tuples and a table of cohorts as unions."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error
+    cohort = values.get("cohort")
+    if isinstance(cohort, dict):
+        values["cohort"] = [f"{name}={'+'.join(members)}" for name, members in cohort.items()]
+    for name in ("cohort", "condition", "prefer"):
+        if isinstance(values.get(name), str):
+            values[name] = [values[name]]
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _check_names_and_types(values: Mapping[str, Any]) -> None:
+    known = {f.name: f.default for f in fields(RunOptions)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"unknown option(s) {', '.join(unknown)}; there are {', '.join(known)}")
+    for name, value in values.items():
+        expected = _types_of(name, known[name])
+        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+            names = " or ".join(t.__name__ for t in expected)
+            raise ValueError(f"option {name} takes {names}, got {value!r}")
+
+
+def _types_of(name: str, default: Any) -> tuple[type, ...]:
+    """Types a configuration file may give an option."""
+    if name == "start":
+        return (float, int, str)
+    if default is None:
+        return (str, type(None))
+    return (float, int) if isinstance(default, float) else (type(default),)
+
+
+def cohort_members(specs: Iterable[str], cohorts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Cohorts to infer, each with the cohorts it unites; without `specs` each cohort on its own.
+
+    Raises
+    ------
+    ValueError
+        If a cohort is unknown, or a name is given twice.
+
+    Examples
+    --------
+    >>> cohort_members(["P=SP+JP", "NP"], ["JP", "NP", "SP"])
+    {'P': ('SP', 'JP'), 'NP': ('NP',)}
+    """
+    known = sorted(set(cohorts))
+    unions: dict[str, tuple[str, ...]] = {}
+    for spec in list(specs) or known:
+        name, _, parts = spec.partition("=") if spec not in known else (spec, "", "")
+        members = tuple(parts.split("+")) if parts else (name,)
+        unknown = [member for member in members if member not in known]
+        if unknown:
+            raise ValueError(f"unknown cohort {unknown[0]!r} in --cohort {spec}; the study has {', '.join(known)}")
+        if name in unions:
+            raise ValueError(f"cohort {name!r} is given twice")
+        unions[name] = members
+    return unions
+
+
+def split_at_condition(spec: str, conditions: Iterable[str]) -> tuple[str, str | None]:
+    """``NAME@CONDITION`` as (name, condition); condition None where it is not given.
+
+    Examples
+    --------
+    >>> split_at_condition("P@U-control", ["U-control", "E"])
+    ('P', 'U-control')
+    """
+    name, _, condition = spec.rpartition("@")
+    if not name:
+        return spec, None
+    known = sorted(set(conditions))
+    if condition not in known:
+        raise ValueError(f"unknown condition {condition!r} in {spec!r}; the study has {', '.join(known)}")
+    return name, condition
+
+
+def chosen_conditions(options: RunOptions, assignments: pd.DataFrame) -> tuple[str, ...]:
+    """Conditions to infer: those asked for, else all of the study, sorted."""
+    known = sorted(assignments["condition"].unique())
+    unknown = [c for c in options.condition if c not in known]
+    if unknown:
+        raise ValueError(f"unknown condition {unknown[0]!r}; the study has {', '.join(known)}")
+    return options.condition or tuple(known)

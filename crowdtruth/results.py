@@ -1,0 +1,207 @@
+"""A result folder: its tables on disk and in memory, and the record that makes a run resumable.
+
+A step is kept only if its key - the program's version, the inputs' checksums, the options that matter to it and the keys
+of the steps it builds on - and the checksums of the files it wrote are those recorded in ``run.json``.
+"""
+
+import hashlib
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crowdtruth import __version__
+from crowdtruth.files import inside, read_table, sha256_of, write_json, write_table
+from crowdtruth.parallel import say
+
+RECORD = "run.json"
+TABLES = (
+    "fovs",
+    "anchors",
+    "members",
+    "ratings",
+    "truth",
+    "raters",
+    "confusion",
+    "accuracy",
+    "training",
+)
+_FLOATS = (
+    *("xmin", "ymin", "xmax", "ymax", "mean_iou", "width", "height", "mpp"),
+    *("probability", "prob_*", "p_exists", "entropy", "boundary_correct"),
+    *("precision", "recall", "f1", "class_accuracy", "mcc", "value", "count"),
+)
+_INTEGERS = ("n_*", "n")
+_FLAGS = ("is_object", "has_outline", "in_reference")
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """Where a run writes; `record` is run.json in memory, `tables` what this process has computed or read."""
+
+    path: Path
+    record: dict[str, Any]
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether the folder has this table."""
+        return name in self.tables or (self.path / f"{name}.csv").exists()
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the folder, read once.
+
+        Raises
+        ------
+        ValueError
+            If the folder has no such table.
+        """
+        if name not in self.tables:
+            if not self.has(name):
+                raise ValueError(f"{self.path} has no {name}.csv")
+            self.tables[name] = read_result(self.path / f"{name}.csv")
+        return self.tables[name]
+
+
+def read_result(path: Path) -> pd.DataFrame:
+    """A table of a result folder as it was in memory: numbers exact, flags as booleans, absent text as ``""``."""
+    frame = read_table(path, floats=_FLOATS, integers=_INTEGERS, booleans=_FLAGS)
+    text = frame.select_dtypes("str").columns
+    return frame.assign(**{name: frame[name].fillna("") for name in text})
+
+
+def is_result_folder(path: Path) -> bool:
+    """Whether a run of this program wrote the folder."""
+    return (path / RECORD).is_file()
+
+
+def open_results(out: Path, *, study: Path, inputs: Mapping[str, str], options: Mapping[str, Any]) -> ResultFolder:
+    """The result folder of a run, new or continued.
+
+    Parameters
+    ----------
+    out : the folder; created if absent
+    study : the study's file or folder, which `out` must not be or lie in
+    inputs : checksum of each input file
+    options : the effective configuration
+
+    Raises
+    ------
+    ValueError
+        If `out` is the study or inside it, is a file, or holds files that no run of this program wrote.
+    """
+    target, source = out.resolve(), study.resolve()
+    if target == source or source in target.parents:
+        raise ValueError(f"--out {out} is inside the study {study}; a run never writes into its input")
+    if out.is_file():
+        raise ValueError(f"--out {out} is a file; give a folder")
+    record: dict[str, Any] = {"steps": {}}
+    if is_result_folder(out):
+        record = _read_record(out / RECORD)
+    elif out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"--out {out} holds files but no {RECORD} of an earlier run; give a new or empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    libraries = {name: version_of(name) for name in ("numpy", "scipy", "pandas", "numba")}
+    record |= {
+        "program": {"nucls": __version__, "python": platform.python_version(), **libraries},
+        "study": source.as_posix(),
+        "inputs": dict(inputs),
+        "options": dict(options),
+    }
+    write_json(record, out / RECORD)
+    return ResultFolder(out, record)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """run.json of an earlier run."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not the record of a run ({error}); give another --out") from error
+    if not isinstance(record, dict) or not isinstance(record.get("steps"), dict):
+        raise ValueError(f"{path} is not the record of a run; give another --out")
+    return record
+
+
+def run_step(
+    results: ResultFolder,
+    name: str,
+    *,
+    options: Mapping[str, Any],
+    after: Sequence[str],
+    compute: Callable[[], Mapping[str, pd.DataFrame]],
+) -> None:
+    """Compute the tables of a step and write them, unless they are there already from an equal step.
+
+    Parameters
+    ----------
+    results : the folder; its `tables` and `record` are brought up to date
+    name : the step's name in run.json
+    options : the options that change this step's tables
+    after : the steps whose tables this one reads
+    compute : the work; returns table name → table
+    """
+    key = _key(results, name, options, after)
+    if _is_current(results, name, key):
+        say(f"{name}: unchanged, kept")
+        return
+    forget_step(results, name)
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tables = compute()
+    messages = sorted({str(w.message) for w in caught})
+    for message in messages:
+        say(f"warning: {message}")
+    for table, frame in tables.items():
+        write_table(frame, results.path / f"{table}.csv")
+        results.tables[table] = frame
+    results.record["steps"][name] = {
+        "key": key,
+        "after": list(after),
+        "files": {f"{table}.csv": sha256_of(results.path / f"{table}.csv") for table in tables},
+        "seconds": round(time.perf_counter() - started, 3),
+        "warnings": messages,
+    }
+    write_json(results.record, results.path / RECORD)
+
+
+def forget_step(results: ResultFolder, name: str) -> None:
+    """Remove a step's files and record, and those of all steps built on it, so that no stale table stays behind."""
+    steps = results.record["steps"]
+    for later, done in list(steps.items()):
+        if name in done.get("after", ()):
+            forget_step(results, later)
+    if name in steps:
+        files = steps.pop(name)["files"]
+        write_json(results.record, results.path / RECORD)
+        for file in files:
+            inside(results.path, file).unlink(missing_ok=True)
+            results.tables.pop(file.removesuffix(".csv"), None)
+
+
+def _key(results: ResultFolder, name: str, options: Mapping[str, Any], after: Sequence[str]) -> str:
+    """What the step's tables depend on, as one checksum."""
+    parts = {
+        "step": name,
+        "version": __version__,
+        "inputs": results.record["inputs"],
+        "options": options,
+        "after": {earlier: results.record["steps"][earlier]["key"] for earlier in after},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _is_current(results: ResultFolder, name: str, key: str) -> bool:
+    """Whether the step was done with this key and its files are as it left them."""
+    done = results.record["steps"].get(name)
+    if not done or done.get("key") != key:
+        return False
+    files = {inside(results.path, file): checksum for file, checksum in done["files"].items()}
+    return all(file.is_file() and sha256_of(file) == checksum for file, checksum in files.items())

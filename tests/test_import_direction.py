@@ -1,0 +1,59 @@
+"""A file imports only from files above it, and packages only from packages to the left."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+ORDER = [
+    "_kernels", "files", "parallel", "taxonomy", "boxes", "study", "formats", "clustering", "ratings", "truth",
+    "metrics", "accuracy", "synthetic", "training", "options", "results", "pipeline", "cli",
+]  # fmt: skip
+
+FORBIDDEN = {
+    "crowdtruth/_kernels": {"pandas", "scipy", *(f"crowdtruth.{name}" for name in ORDER if name != "_kernels")},
+    "crowdtruth": {"torch", "nucls_model", "analysis", "matplotlib", "seaborn", "sklearn"},
+    "nucls_model": {"analysis", "crowdtruth._kernels"},
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Dotted names imported anywhere in a file, with their parents and the names taken from them."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names | {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_package__imports_only_from_lower_layers(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        wrong = imported_modules(path) & FORBIDDEN[package]
+        assert not wrong, f"{path.relative_to(ROOT)} must not import {sorted(wrong)}"
+
+
+def room_of(path: Path) -> str:
+    """The first part of a path below crowdtruth: ``formats/coco.py`` lies in ``formats``."""
+    return path.relative_to(ROOT / "crowdtruth").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted((ROOT / "crowdtruth").rglob("*.py")) if p.name != "__init__.py" or p.parent.name == "formats"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_file__imports_only_from_files_above_it(path: Path) -> None:
+    below = ORDER[ORDER.index(room_of(path)) + 1 :]
+    wrong = imported_modules(path) & {f"crowdtruth.{name}" for name in below}
+    assert not wrong, f"{path.relative_to(ROOT)} must not import {sorted(wrong)}: they come later"
+
+
+def test_numba__is_imported_in_kernels_alone() -> None:
+    for path in (ROOT / "crowdtruth").rglob("*.py"):
+        if room_of(path) != "_kernels":
+            assert "numba" not in imported_modules(path), path
