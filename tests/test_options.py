@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import pytest
+
+from crowdtruth.options import RunOptions, cohort_members, make_options, split_at_condition
+
+
+def test_make_options__paper_preset_restores_the_papers_settings() -> None:
+    options = make_options(preset="paper")
+    assert (options.method, options.inclusive, options.iou, options.min_detections) == ("demotion", True, 0.25, 2)
+    assert (options.start, options.iterations, options.pseudo_counts, options.tolerance) == (0.7, 70, 0.0, 0.0)
+    assert options.acceleration is None
+
+
+def test_make_options__flags_win_over_file_and_file_over_preset(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('preset = "paper"\niou = 0.5\nmin_detections = 3\n')
+    options = make_options(config=config, flags={"iou": 0.75, "classes": None, "cohort": ()})
+    assert (options.iou, options.min_detections, options.method) == (0.75, 3, "demotion")
+
+
+def test_make_options__reads_unions_of_cohorts_from_a_table(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('condition = "E"\n[cohort]\nP = ["SP", "JP"]\nNP = ["NP"]\n')
+    options = make_options(config=config)
+    assert options.cohort == ("P=SP+JP", "NP=NP")
+    assert options.condition == ("E",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("iuo = 0.5", r"unknown option\(s\) iuo; there are format"),
+        ("iou = 'half'", "option iou takes float or int, got 'half'"),
+        ("inclusive = 1", "option inclusive takes bool, got 1"),
+        ("min_detections = true", "option min_detections takes int, got True"),
+        ("iou = ", "is not a TOML file"),
+        ("iou = 1.5", r"iou must lie in \(0, 1\], got 1.5"),
+        ("method = 'wbf'", "method must be one of cannot_link, demotion, unconstrained; got 'wbf'"),
+        ("preset = 'papier'", "preset must be one of default, paper; got 'papier'"),
+        ("iterations = 0", "iterations must be at least 1, got 0"),
+    ],
+)
+def test_make_options__says_what_is_wrong_in_a_file(tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        make_options(config=config)
+
+
+def test_run_options__are_valid_by_default() -> None:
+    assert make_options() == RunOptions()
+
+
+def test_cohort_members__are_each_cohort_without_specs() -> None:
+    assert cohort_members([], ["NP", "JP", "NP"]) == {"JP": ("JP",), "NP": ("NP",)}
+
+
+@pytest.mark.parametrize(
+    ("specs", "message"),
+    [
+        (["P=SP+XP"], "unknown cohort 'XP' in --cohort P=SP.XP; the study has JP, SP"),
+        (["SP", "SP"], "cohort 'SP' is given twice"),
+    ],
+)
+def test_cohort_members__refuses_what_the_study_has_not(specs: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        cohort_members(specs, ["SP", "JP"])
+
+
+def test_cohort_members__takes_a_name_with_an_equals_sign_as_it_is() -> None:
+    assert cohort_members(["a=b"], ["a=b"]) == {"a=b": ("a=b",)}
+
+
+def test_split_at_condition__names_the_conditions_there_are() -> None:
+    assert split_at_condition("P", ["all"]) == ("P", None)
+    with pytest.raises(ValueError, match="unknown condition 'F' in 'P@F'; the study has E, U"):
+        split_at_condition("P@F", ["U", "E"])
