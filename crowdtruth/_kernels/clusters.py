@@ -1,0 +1,107 @@
+"""Marks of one FOV, the clusters they form, and how these came about: records and small steps on trusted arrays.
+
+Marks come in canonical order; the number of a mark in it is its ordinal, and a cluster is named by its lowest one.
+The similarity of two clusters is the least IOU between their marks, and nothing at all where it is below the
+threshold or where they hold marks of one group (a rater in a condition). Of all pairs the most similar merges first,
+then the one with the lower lower-ordinal, then with the lower higher-ordinal; equal boxes merge before all others.
+
+A merge never creates a pair that comes earlier in this order than both pairs it replaces. So merging mutual nearest
+neighbours in any order gives the same history, merging in stages of falling thresholds does too, and sorting the
+merges by (similarity, ordinals) gives back the order in which they happen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crowdtruth._kernels._jit import kernel
+from crowdtruth._kernels.overlap import box_iou, is_same_box
+
+
+class Marks(NamedTuple):
+    """Marks of one FOV in canonical order."""
+
+    boxes: NDArray[np.float64]  # (n, 4)
+    group: NDArray[np.int32]  # (n,) code of (rater, condition) from 0; marks of one group never share a cluster
+
+
+class Clusters(NamedTuple):
+    """The marks of one FOV, their merges so far, and the members of each cluster as a linked list."""
+
+    boxes: NDArray[np.float64]  # (n, 4)
+    group: NDArray[np.int32]  # (n,)
+    absorbed_by: NDArray[np.int32]  # (n,) ordinal, or the own one
+    similarity: NDArray[np.float64]  # (n,) of that merge, 0 where there was none
+    next_member: NDArray[np.int32]  # (n,) next mark of the same cluster, -1 at the end
+    last_member: NDArray[np.int32]  # (n,) of the cluster that an ordinal names
+
+
+class Stage(NamedTuple):
+    """How far to merge, and what is too much."""
+
+    min_iou: float
+    is_constrained: bool  # whether marks of one group never share a cluster
+    largest_dense: int  # clusters whose similarities are kept as a matrix; more of them have lists
+    most_pairs: int  # similar pairs that may be stored in lists
+    most_candidates: int  # pairs of boxes that may be compared
+
+
+@kernel
+def single_marks(marks):
+    """Each mark a cluster of its own."""
+    n = marks.group.size
+    return Clusters(
+        marks.boxes,
+        marks.group,
+        np.arange(n, dtype=np.int32),
+        np.zeros(n),
+        np.full(n, -1, np.int32),
+        np.arange(n, dtype=np.int32),
+    )
+
+
+@kernel
+def merge(clusters, a, b, similarity):
+    """Cluster a absorbs cluster b, a < b."""
+    clusters.absorbed_by[b] = a
+    clusters.similarity[b] = similarity
+    clusters.next_member[clusters.last_member[a]] = b
+    clusters.last_member[a] = clusters.last_member[b]
+
+
+@kernel
+def active_clusters(clusters):
+    """Clusters that nothing has absorbed, ascending."""
+    return np.flatnonzero(clusters.similarity == 0.0).astype(np.int32)
+
+
+@kernel
+def cluster_similarity(clusters, a, b, stage):
+    """Least IOU between the marks of two clusters; 0 if below the threshold or if they share a group."""
+    least = 2.0
+    i = a
+    while i >= 0:
+        j = b
+        while j >= 0:
+            if stage.is_constrained and clusters.group[i] == clusters.group[j]:
+                return 0.0
+            least = min(least, box_iou(clusters.boxes, i, j))
+            if least < stage.min_iou:
+                return 0.0
+            j = clusters.next_member[j]
+        i = clusters.next_member[i]
+    return least
+
+
+@kernel
+def find_sites(clusters, active):
+    """First place in `active` of each run of clusters whose lowest marks have equal boxes, and the end."""
+    start = np.empty(active.size + 1, np.int32)
+    n_sites = 0
+    for k in range(active.size):
+        if k == 0 or not is_same_box(clusters.boxes, active[k - 1], active[k]):
+            start[n_sites] = k
+            n_sites += 1
+    start[n_sites] = active.size
+    return start[: n_sites + 1].copy()

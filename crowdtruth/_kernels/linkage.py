@@ -1,0 +1,244 @@
+"""Complete linkage of the marks of many FOVs: equal boxes, then falling thresholds. Loops over trusted arrays.
+
+At each stage the clusters whose boxes touch form components; a component merges on its own, on a matrix of
+similarities where it is small and on lists where it is large. The order of merging is that of `clusters`.
+"""
+
+import numpy as np
+
+from crowdtruth._kernels._jit import kernel
+from crowdtruth._kernels.clusters import (
+    Marks,
+    Stage,
+    active_clusters,
+    cluster_similarity,
+    find_sites,
+    merge,
+    single_marks,
+)
+from crowdtruth._kernels.linkage_sparse import link_sparse
+from crowdtruth._kernels.overlap import components, count_candidates, is_same_box, make_strips
+
+FIRST_STAGE = 0.5  # objects hardly touch at this IOU: components are small, and few clusters are left for lower ones
+SMALLEST_STEP = 0.05  # between stages, where a component has too many similar pairs
+
+
+@kernel
+def link_fovs(marks, fov_start, fovs, stage, output):
+    """Merge history of the FOVs from ``fovs[0]`` to before ``fovs[1]``, written to output: (absorbed_by, similarity).
+
+    ``absorbed_by`` holds ordinals over all FOVs. Returns a FOV and its number of pairs if these are too many, or
+    (-1, 0).
+    """
+    absorbed_by, similarity = output
+    low, high = fov_start[fovs[0]], fov_start[fovs[1]]
+    n_seen = np.zeros(marks.group[low:high].max() + 1 if high > low else 0, np.int32)
+    for fov in range(fovs[0], fovs[1]):
+        start, end = fov_start[fov], fov_start[fov + 1]
+        clusters = single_marks(Marks(marks.boxes[start:end], marks.group[start:end]))
+        link_equal_boxes(clusters, stage.is_constrained, n_seen)
+        n_pairs = _link_fov(clusters, stage)
+        if n_pairs > 0:
+            return fov, n_pairs
+        absorbed_by[start:end] = clusters.absorbed_by + start
+        similarity[start:end] = clusters.similarity
+    return -1, 0
+
+
+@kernel
+def link_equal_boxes(clusters, is_constrained, n_seen):
+    """Merge marks of equal boxes: the k-th mark of each group joins the k-th cluster of its box.
+
+    `n_seen` (n_groups,) is zero before and after.
+    """
+    group = clusters.group
+    heads = np.empty(group.size, np.int32)
+    start = 0
+    while start < group.size:
+        end = start + 1
+        while end < group.size and is_same_box(clusters.boxes, start, end):
+            end += 1
+        n_heads = 0
+        for i in range(start, end):
+            turn = n_seen[group[i]] if is_constrained else 0
+            n_seen[group[i]] += 1
+            if turn < n_heads:
+                merge(clusters, heads[turn], i, 1.0)
+            else:
+                heads[n_heads] = i
+                n_heads += 1
+        for i in range(start, end):
+            n_seen[group[i]] = 0
+        start = end
+
+
+@kernel
+def _link_fov(clusters, stage):
+    """Merge as far as the stage says, in steps. Returns 0, or the number of pairs if they are too many."""
+    reached, goal = 1.0, max(stage.min_iou, FIRST_STAGE)
+    while True:
+        step = Stage(goal, stage.is_constrained, stage.largest_dense, stage.most_pairs, stage.most_candidates)
+        n_candidates, n_pairs = _link_stage(clusters, step)
+        if max(n_candidates, n_pairs) > stage.most_candidates:
+            return max(n_candidates, n_pairs)
+        if n_pairs <= stage.most_pairs:
+            if goal == stage.min_iou:
+                return 0
+            reached, goal = goal, stage.min_iou
+        elif reached - goal < SMALLEST_STEP:
+            return n_pairs
+        else:
+            goal = (goal + reached) / 2
+
+
+@kernel
+def _link_stage(clusters, stage):
+    """Merge all clusters as far as the stage says. Returns the numbers of pairs compared and stored.
+
+    Above the limit of the first nothing is merged; above that of the second one component is not.
+    """
+    active = active_clusters(clusters)
+    site_start = find_sites(clusters, active)
+    strips = make_strips(clusters.boxes[active[site_start[:-1]]], stage.min_iou)
+    n_candidates = count_candidates(strips)
+    if n_candidates > stage.most_candidates:
+        return n_candidates, 0
+    owner = _site_owners(clusters, active, site_start, stage)
+    site, start = _grouped(components(strips, owner))
+    most_pairs = 0
+    matrix = np.empty(0)
+    for c in range(start.size - 1):
+        if start[c + 1] - start[c] < 2:
+            continue  # clusters of one box merge no further: each holds a group of the next
+        nodes = _nodes(active, site_start, site[start[c] : start[c + 1]])
+        if nodes.size <= stage.largest_dense:
+            if matrix.size < nodes.size**2:
+                matrix = np.empty(nodes.size**2)
+            _link_dense(clusters, nodes, stage, matrix[: nodes.size**2].reshape(nodes.size, nodes.size))
+        else:
+            most_pairs = max(most_pairs, link_sparse(clusters, nodes, stage))
+    return n_candidates, most_pairs
+
+
+@kernel
+def _site_owners(clusters, active, site_start, stage):
+    """Group of the mark at each site that holds a single one, -1 at the others."""
+    owner = np.full(site_start.size - 1, -1, np.int32)
+    for site in range(owner.size if stage.is_constrained else 0):
+        a = active[site_start[site]]
+        if site_start[site + 1] == site_start[site] + 1 and clusters.next_member[a] < 0:
+            owner[site] = clusters.group[a]
+    return owner
+
+
+@kernel
+def _grouped(component):
+    """Sites in order of their component, and the first place of each component and the end."""
+    n = component.size
+    place = np.zeros(n + 1, np.int32)
+    for site in range(n):
+        place[component[site] + 1] += 1
+    n_components = 0
+    for site in range(n):
+        n_components += component[site] == site
+        place[site + 1] += place[site]
+    start = np.empty(n_components + 1, np.int32)
+    k = 0
+    for site in range(n):
+        if component[site] == site:
+            start[k] = place[site]
+            k += 1
+    start[k] = n
+    order = np.empty(n, np.int32)
+    for site in range(n):
+        order[place[component[site]]] = site
+        place[component[site]] += 1
+    return order, start
+
+
+@kernel
+def _nodes(active, site_start, sites):
+    """Clusters at the given sites, ascending."""
+    n = 0
+    for site in sites:
+        n += site_start[site + 1] - site_start[site]
+    nodes = np.empty(n, np.int32)
+    n = 0
+    for site in sites:
+        for k in range(site_start[site], site_start[site + 1]):
+            nodes[n] = active[k]
+            n += 1
+    return nodes
+
+
+@kernel
+def _link_dense(clusters, nodes, stage, similarity):
+    """Merge the clusters `nodes` by a nearest-neighbour chain on the matrix `similarity`, written and used up here."""
+    _fill_similarity(clusters, nodes, stage, similarity)
+    n = nodes.size
+    chain = np.empty(n + 1, np.int32)
+    for start in range(n):
+        chain[0] = start
+        length = 1
+        while length > 0:
+            a = chain[length - 1]
+            b = _nearest(similarity[a])
+            if b < 0:
+                length -= 1
+            elif length > 1 and b == chain[length - 2]:
+                length -= 2
+                low, high = min(a, b), max(a, b)
+                merge(clusters, nodes[low], nodes[high], similarity[low, high])
+                _merge_rows(similarity, low, high)
+                length = max(length, 1)
+            else:
+                chain[length] = b
+                length += 1
+
+
+@kernel
+def _fill_similarity(clusters, nodes, stage, similarity):
+    """Write the similarities of all pairs of `nodes` into (n, n); zeros on the diagonal."""
+    for a in range(nodes.size):
+        similarity[a, a] = 0.0
+        for b in range(a + 1, nodes.size):
+            value = cluster_similarity(clusters, nodes[a], nodes[b], stage)
+            similarity[a, b] = value
+            similarity[b, a] = value
+
+
+@kernel
+def _nearest(row):
+    """First place of the largest value, -1 if that is 0."""
+    nearest = -1
+    largest = 0.0
+    for k in range(row.size):
+        if row[k] > largest:
+            largest = row[k]
+            nearest = k
+    return nearest
+
+
+@kernel
+def _merge_rows(similarity, low, high):
+    """Row and column `low` become the least of both, row and column `high` zero."""
+    for k in range(similarity.shape[0]):
+        value = min(similarity[low, k], similarity[high, k])
+        similarity[low, k] = value
+        similarity[k, low] = value
+        similarity[high, k] = 0.0
+        similarity[k, high] = 0.0
+
+
+@kernel
+def cut(absorbed_by, similarity, min_iou):
+    """Cluster of each ordinal at a threshold, numbered by the lowest members: int64 (n,)."""
+    cluster = np.empty(absorbed_by.size, np.int64)
+    n_clusters = 0
+    for i in range(cluster.size):
+        if similarity[i] >= min_iou:
+            cluster[i] = cluster[absorbed_by[i]]
+        else:
+            cluster[i] = n_clusters
+            n_clusters += 1
+    return cluster

@@ -1,0 +1,41 @@
+"""What the members of each cluster say: mean IOUs and the medoid. Loops over trusted arrays."""
+
+import numpy as np
+
+from crowdtruth._kernels._jit import kernel
+from crowdtruth._kernels.ordering import group_starts, stable_by_code
+from crowdtruth._kernels.overlap import box_iou
+
+
+@kernel
+def members_by_cluster(cluster, n_clusters):
+    """Ordinals by cluster, ascending in each, and the first place of each cluster and the end."""
+    start = group_starts(cluster, n_clusters)
+    return stable_by_code(np.arange(cluster.size), cluster, n_clusters), start
+
+
+@kernel
+def mean_ious(boxes, member, start):
+    """Mean IOU of each row with all members of its cluster, itself included: float64 (n,).
+
+    ``member[start[c]:start[c + 1]]`` are the rows of cluster c. Sums run in this order.
+    """
+    total = np.zeros(boxes.shape[0])
+    for c in range(start.size - 1):
+        for k in range(start[c], start[c + 1]):
+            for other in range(start[c], start[c + 1]):
+                total[member[k]] += box_iou(boxes, member[k], member[other])
+            total[member[k]] /= start[c + 1] - start[c]
+    return total
+
+
+@kernel
+def choose_medoids(mean_iou, is_allowed, member, start, chosen):
+    """Where ``chosen[c]`` is -1, write the allowed member of the highest mean IOU, the first of equals."""
+    for c in range(start.size - 1):
+        if chosen[c] >= 0:
+            continue
+        for k in range(start[c], start[c + 1]):
+            i = member[k]
+            if is_allowed[i] and (chosen[c] < 0 or mean_iou[i] > mean_iou[chosen[c]]):
+                chosen[c] = i

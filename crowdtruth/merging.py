@@ -1,0 +1,181 @@
+"""Which marks belong together: the history of merging them, which can be cut at any threshold. Arrays in, codes out.
+
+``clustering`` does the same for tables and says what the anchors are; ``docs/methods/clustering.md`` has the method.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crowdtruth._kernels import demotion, linkage, members, ordering
+from crowdtruth._kernels.clusters import Marks, Stage
+from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou, with_last_pixels
+from crowdtruth.parallel import parallel_map
+
+Method = Literal["cannot_link", "demotion", "unconstrained"]
+
+LARGEST_DENSE = 384  # clusters of a component kept as a matrix: 1.2 MB, which still fits the cache
+MOST_CANDIDATES = 5_000_000_000  # pairs of boxes compared in one FOV: some 15 s; 10⁶ boxes of 25 raters need 10⁸
+MOST_PAIRS = 4_000_000  # similar pairs of clusters kept in lists: 160 MB; 10⁶ boxes of 25 raters need 10⁵
+
+
+@dataclass(frozen=True)
+class MergeHistory:
+    """All merges down to `min_iou`, in canonical order of the marks; cut it at any threshold from there on."""
+
+    order: Places  # (n_marks,) rows of the input in canonical order
+    marks: Marks  # in canonical order, boxes as they were compared
+    absorbed_by: NDArray[np.int32]  # (n_marks,) place of the cluster that absorbed the one named by a mark
+    similarity: Floats  # (n_marks,) of that merge, 0 where there was none
+    method: Method
+    min_iou: float
+
+    def cut(self, threshold: float) -> Places:
+        """Cluster of each mark, numbered from 0 in canonical order of the clusters' first marks.
+
+        Parameters
+        ----------
+        threshold : least IOU of two marks of one cluster, from `min_iou` to 1
+
+        Returns
+        -------
+        (n_marks,)
+            In the order of the input.
+
+        Raises
+        ------
+        ValueError
+            If `threshold` lies outside [`min_iou`, 1].
+
+        Examples
+        --------
+        >>> history = merge_history([[0, 0, 4, 4], [0, 0, 4, 3], [0, 0, 4, 2]], [0, 1, 2], min_iou=0.25)
+        >>> history.cut(0.25), history.cut(0.7)
+        (array([0, 0, 0]), array([1, 1, 0]))
+        """
+        cluster = np.empty(len(self.order), dtype=np.intp)
+        cluster[self.order] = self.cut_in_order(threshold)
+        return cluster
+
+    def cut_in_order(self, threshold: float) -> Places:
+        """Cluster of each mark as from `cut`, in canonical order."""
+        if not self.min_iou <= threshold <= 1:
+            raise ValueError(f"this history can be cut at {self.min_iou} to 1, got {threshold}")
+        cluster = linkage.cut(self.absorbed_by, self.similarity, float(threshold))
+        if self.method == "demotion":
+            member, start = members.members_by_cluster(cluster, _n_clusters(cluster))
+            cluster = demotion.demote(self.marks, (self.absorbed_by, self.similarity), member, start)
+        return cluster
+
+
+def _n_clusters(cluster: Places) -> int:
+    """Number of clusters that are numbered from 0."""
+    return int(cluster.max(initial=-1)) + 1
+
+
+def merge_history(
+    boxes: ArrayLike,
+    raters: ArrayLike,
+    *,
+    fovs: ArrayLike | None = None,
+    tiebreak: ArrayLike | None = None,
+    min_iou: float = 0.25,
+    method: Method = "cannot_link",
+    inclusive: bool = False,
+    jobs: int = 1,
+    fov_names: Sequence[str] | None = None,
+) -> MergeHistory:
+    """All merges of marks whose similarity is at least `min_iou`, for any number of cuts.
+
+    Parameters
+    ----------
+    boxes : (n_marks, 4)
+        Corners ``xmin, ymin, xmax, ymax`` in pixels of the FOV.
+    raters : (n_marks,)
+        Code from 0 of each mark's rater, or of rater and condition where there are several conditions.
+    fovs : (n_marks,)
+        Code from 0 of each mark's FOV; without it all marks lie in one. Marks of two FOVs never merge.
+    tiebreak : (n_marks,)
+        Integers that order marks of equal boxes; without it they are interchangeable.
+    min_iou : lowest threshold at which the history can be cut, in (0, 1]
+    method : ``cannot_link``, ``demotion`` or ``unconstrained``
+    inclusive : whether the last row and column of pixels belong to a box
+    jobs : threads over which the FOVs are split; the result does not depend on it
+    fov_names : names of the FOVs for error messages
+
+    Raises
+    ------
+    ValueError
+        If boxes are no boxes, codes are no codes, the threshold or the method is unknown, or so many boxes of an FOV
+        lie upon each other that their pairs cannot be compared.
+
+    Examples
+    --------
+    >>> boxes = [[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]]
+    >>> merge_history(boxes, [0, 1, 0]).cut(0.5), merge_history(boxes, [0, 0, 0]).cut(0.5)
+    (array([0, 0, 1]), array([1, 0, 2]))
+    """
+    check_min_iou(min_iou)
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, got {method!r}")
+    checked = as_boxes(boxes)
+    group = _small_codes(raters, len(checked), "raters")
+    fov = _small_codes(0 if fovs is None else fovs, len(checked), "fovs")
+    ties = _small_codes(0 if tiebreak is None else tiebreak, len(checked), "tiebreak")
+    order, fov_start = _canonical_order(checked, fov, ties)
+    marks = Marks(with_last_pixels(checked[order], inclusive), group[order])
+    is_constrained = method == "cannot_link"
+    stage = Stage(float(min_iou), is_constrained, LARGEST_DENSE, MOST_PAIRS, MOST_CANDIDATES)
+    absorbed_by, similarity = _link(marks, fov_start, stage, jobs, fov_names)
+    return MergeHistory(order, marks, absorbed_by, similarity, method, min_iou)
+
+
+def _small_codes(codes: ArrayLike, n: int, name: str) -> NDArray[np.int32]:
+    """Codes as int32 (n,); a single one stands for all."""
+    array = np.asarray(codes)
+    if array.ndim == 0:
+        array = np.broadcast_to(array, n)
+    if array.shape != (n,) or (n and not np.issubdtype(array.dtype, np.integer)):
+        raise ValueError(f"{name} must be {n} integers, one per box, got {array.dtype} of shape {array.shape}")
+    if n and (array.min() < 0 or array.max() > max(4 * n, 65_535)):
+        if array.min() < 0:
+            raise ValueError(f"{name} must be codes from 0, got {array.min()} for box {int(array.argmin())}")
+        array = np.unique(array, return_inverse=True)[1]
+    return array.astype(np.int32)
+
+
+def _canonical_order(boxes: Floats, fov: NDArray[np.int32], tiebreak: NDArray[np.int32]) -> tuple[Places, Places]:
+    """Rows in order of FOV, corners and tie-break, (n,), and the first place of each FOV and the end."""
+    order = np.argsort(boxes[:, 0])
+    n_fovs = int(fov.max(initial=0)) + 1
+    if n_fovs > 1:
+        order = ordering.stable_by_code(order, fov, n_fovs)
+    ordering.sort_equal_runs(order, boxes, fov, tiebreak)
+    return order, ordering.group_starts(fov, n_fovs)
+
+
+def _link(
+    marks: Marks, fov_start: Places, stage: Stage, jobs: int, fov_names: Sequence[str] | None
+) -> tuple[NDArray[np.int32], Floats]:
+    """Merge history of all FOVs, which are split over `jobs` threads."""
+    n, n_fovs = len(marks.group), len(fov_start) - 1
+    absorbed_by, similarity = np.empty(n, dtype=np.int32), np.empty(n)
+    n_parts = min(4 * jobs, n_fovs) if jobs > 1 else 1
+    ends = np.unique([0, *np.searchsorted(fov_start, np.linspace(0, n, n_parts + 1)[1:-1]), n_fovs]).tolist()
+
+    def link_part(fovs: tuple[int, int]) -> tuple[int, int]:
+        return linkage.link_fovs(marks, fov_start, fovs, stage, (absorbed_by, similarity))
+
+    for fov, n_pairs in parallel_map(link_part, list(pairwise(ends)), jobs=jobs):
+        if n_pairs:
+            name = fov if fov_names is None else repr(fov_names[fov])
+            raise ValueError(
+                f"FOV {name}: its {fov_start[fov + 1] - fov_start[fov]:,} boxes overlap in {n_pairs:,} pairs or more, "
+                f"too many to compare (at most {stage.most_candidates:,}) or to keep (at most {stage.most_pairs:,}); "
+                "are marks of several images in one FOV?"
+            )
+    return absorbed_by, similarity
