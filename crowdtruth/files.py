@@ -218,6 +218,7 @@ def as_floats(column: pd.Series, source: Source) -> tuple[NDArray[np.float64], l
     if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype != bool:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         wrong = np.isinf(values)
+        values = np.where(wrong, np.nan, values)
     else:
         text = as_text(column)
         values = _parse_floats(text)
