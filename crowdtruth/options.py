@@ -12,6 +12,8 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth import truth
+from crowdtruth.clustering import Preference
+from crowdtruth.study import Study
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -193,10 +195,44 @@ def split_at_condition(spec: str, conditions: Iterable[str]) -> tuple[str, str |
     return name, condition
 
 
-def chosen_conditions(options: RunOptions, assignments: pd.DataFrame) -> tuple[str, ...]:
-    """Conditions to infer: those asked for, else all of the study, sorted."""
-    known = sorted(assignments["condition"].unique())
-    unknown = [c for c in options.condition if c not in known]
+def chosen_conditions(options: RunOptions, conditions: Iterable[str]) -> tuple[str, ...]:
+    """Conditions to infer: those asked for, else all there are, sorted."""
+    known = sorted(set(conditions))
+    unknown = [condition for condition in options.condition if condition not in known]
     if unknown:
         raise ValueError(f"unknown condition {unknown[0]!r}; the study has {', '.join(known)}")
     return options.condition or tuple(known)
+
+
+def parse_preferences(specs: Iterable[str], study: Study) -> tuple[Preference, ...]:
+    """Whose box an anchor takes first, from ``rater:NAME@CONDITION`` and ``cohort:SP+JP@CONDITION``.
+
+    A rater stands for the outlines they traced, a cohort for the medoid of its marks. Without a condition all count.
+
+    Raises
+    ------
+    ValueError
+        If a preference has another form, or names a rater, cohort or condition that the study does not have.
+    """
+    return tuple(_parse_preference(spec, study) for spec in specs)
+
+
+def _parse_preference(spec: str, study: Study) -> Preference:
+    kind, _, rest = spec.partition(":")
+    if kind not in ("rater", "cohort") or not rest:
+        raise ValueError(f"a preference is rater:NAME@CONDITION or cohort:NAME@CONDITION, got {spec!r}")
+    name, condition = split_at_condition(rest, study.conditions)
+    conditions = (condition,) if condition else None
+    if kind == "rater":
+        _check_known("rater", (name,), study.raters["rater"])
+        return Preference(raters=(name,), conditions=conditions, kinds=("polygon",))
+    members = tuple(name.split("+"))
+    _check_known("cohort", members, study.cohorts)
+    return Preference(cohorts=members, conditions=conditions)
+
+
+def _check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
+    names_there = sorted(set(known))
+    for name in names:
+        if name not in names_there:
+            raise ValueError(f"unknown {what} {name!r}; the study has {', '.join(names_there)}")

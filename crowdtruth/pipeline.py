@@ -61,8 +61,8 @@ class Run:
         return study
 
     def step(self, name: str, options: Collection[str], after: Collection[str], compute: Any) -> None:
-        """Run one step on the options it depends on."""
-        values = {option: getattr(self.options, option) for option in options}
+        """Run one step on the options it depends on; a file among them counts with its content."""
+        values = {option: with_checksum(getattr(self.options, option)) for option in options}
         run_step(self.results, name, options=values, after=tuple(after), compute=lambda: compute(self))
 
 
@@ -82,7 +82,7 @@ def run_study(source: Path, out: Path, options: RunOptions | None = None, *, job
         If the study or the options are wrong; each message says what and where.
     """
     run = open_run(source, out, options or RunOptions(), jobs=jobs)
-    run.step("check", asdict(run.options), (), check_options)
+    run.step("check", tuple(asdict(run.options)), (), check_options)
     run.step("read", _READING, (), lambda run: {"fovs": run.study.fovs})
     run.step("cluster", _LOCATING, ("read",), locate)
     run.step("rate", (), ("cluster",), rate)
@@ -124,11 +124,16 @@ def open_run(source: Path, out: Path, options: RunOptions, *, jobs: int) -> Run:
     say_when_compiling(say)
     if not source.exists():
         raise ValueError(f"there is no study at {source}")
-    inputs = input_checksums(source)
-    for extra in (options.reference, options.taxonomy, options.classes):
-        if extra and Path(extra).is_file():
-            inputs[f"option:{Path(extra).name}"] = sha256_of(extra)
-    return Run(source, options, open_results(out, study=source, inputs=inputs, options=asdict(options)), jobs)
+    effective = {name: with_checksum(value) for name, value in asdict(options).items()}
+    results = open_results(out, study=source, inputs=input_checksums(source), options=effective)
+    return Run(source, options, results, jobs)
+
+
+def with_checksum(value: Any) -> Any:
+    """An option's value; the path of a file together with the file's checksum."""
+    if isinstance(value, str) and Path(value).is_file():
+        return {"file": value, "sha256": sha256_of(value)}
+    return value
 
 
 def input_checksums(source: Path) -> dict[str, str]:
@@ -143,7 +148,7 @@ def check_options(run: Run) -> Tables:
     """Raise before the work begins if the options do not fit the study."""
     study, options = run.study, run.options
     cohort_members(options.cohort, study.raters["cohort"])
-    chosen_conditions(options, study.assignments)
+    chosen_conditions(options, study.conditions)
     grouping_of(run)
     parse_preferences(options.prefer, study)
     if not study.is_crowd:
@@ -165,6 +170,7 @@ def locate(run: Run) -> Tables:
         inclusive=options.inclusive,
         box=options.anchor_box,
         preference=parse_preferences(options.prefer, study),
+        cohort_of=dict(zip(study.raters["rater"], study.raters["cohort"], strict=True)),
         jobs=run.jobs,
     )
     return {"anchors": located.anchors, "members": located.members}
@@ -193,7 +199,7 @@ def infer_tables(run: Run, ratings: pd.DataFrame, anchors: pd.DataFrame, clicked
         ratings,
         anchors,
         cohorts=cohort_members(options.cohort, ratings["cohort"]),
-        conditions=chosen_conditions(options, ratings),
+        conditions=chosen_conditions(options, ratings["condition"]),
         estimator=estimator_of(options, jobs=run.jobs),
         min_detections=options.min_detections,
         grouping=grouping_of(run),
