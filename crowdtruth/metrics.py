@@ -164,7 +164,7 @@ def _blocks_of_components(row: NDArray[np.intp], column: NDArray[np.intp]) -> It
     graph = coo_array((np.ones(len(row), np.int8), (row, n_rows + column)), shape=(n_nodes, n_nodes))
     component = connected_components(graph, directed=False)[1][row]
     order = np.argsort(component, kind="stable")
-    ends = np.flatnonzero(np.diff(component[order], append=-1)) + 1
+    ends = (np.flatnonzero(np.diff(component[order], append=-1)) + 1).tolist()
     start = 0
     for end, following in zip(ends, [*ends[1:], np.inf], strict=True):
         if following - start > _PAIRS_PER_BLOCK:
