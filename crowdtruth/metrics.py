@@ -349,7 +349,7 @@ def _codes(labels: ArrayLike, classes: Sequence[str]) -> NDArray[np.intp]:
     codes = index.get_indexer(pd.Index(values))
     if (codes < 0).any():
         row = int((codes < 0).argmax())
-        raise ValueError(f"label {values[row]!r} of item {row} is not one of the classes {list(classes)}")
+        raise ValueError(f"label {str(values[row])!r} of item {row} is not one of the classes {list(classes)}")
     return codes
 
 
