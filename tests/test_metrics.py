@@ -38,7 +38,7 @@ def scattered_boxes(n_boxes, side, rng):
 
 
 @given(box_lists, box_lists, st.sampled_from([0.1, 0.25, 1 / 3, 0.5, 1.0]), st.booleans())
-def test_match_boxes__finds_the_most_matches_and_then_the_largest_total_iou(self, boxes, others, threshold, pixel):
+def test_match_boxes__finds_the_most_matches_and_then_the_largest_total_iou(boxes, others, threshold, pixel):
     match = match_boxes(as_array(boxes), as_array(others), iou_threshold=threshold, inclusive=pixel)
     n_best, iou_best = reference.best_matching(boxes, others, threshold, pixel)
     assert len(match.row) == n_best
@@ -46,7 +46,7 @@ def test_match_boxes__finds_the_most_matches_and_then_the_largest_total_iou(self
 
 
 @given(box_lists, box_lists)
-def test_match_boxes__is_one_to_one_and_reaches_the_threshold(self, boxes, others):
+def test_match_boxes__is_one_to_one_and_reaches_the_threshold(boxes, others):
     match = match_boxes(as_array(boxes), as_array(others), iou_threshold=0.25)
     assert len(set(match.row)) == len(set(match.reference_row)) == len(match.row)
     assert (np.diff(match.row) > 0).all()
@@ -57,7 +57,7 @@ def test_match_boxes__is_one_to_one_and_reaches_the_threshold(self, boxes, other
 
 
 @given(box_lists, box_lists, st.randoms(use_true_random=False))
-def test_match_boxes__does_not_depend_on_the_order_of_rows(self, boxes, others, random):
+def test_match_boxes__does_not_depend_on_the_order_of_rows(boxes, others, random):
     shuffled, others_shuffled = random.sample(boxes, len(boxes)), random.sample(others, len(others))
 
     def matched(some, more):
@@ -68,7 +68,7 @@ def test_match_boxes__does_not_depend_on_the_order_of_rows(self, boxes, others, 
 
 
 @given(st.lists(st.tuples(box_lists, box_lists), min_size=1, max_size=4))
-def test_match_boxes__treats_each_frame_on_its_own(self, frames):
+def test_match_boxes__treats_each_frame_on_its_own(frames):
     boxes, others = [as_array([b for frame in frames for b in frame[side]]) for side in (0, 1)]
     frame, other_frame = [np.repeat(np.arange(len(frames)) * 7 - 3, [len(f[side]) for f in frames]) for side in (0, 1)]
     match = match_boxes(boxes, others, iou_threshold=0.25, frame=frame, reference_frame=other_frame)
@@ -77,7 +77,7 @@ def test_match_boxes__treats_each_frame_on_its_own(self, frames):
     np.testing.assert_array_equal(match.iou, np.concatenate(alone))
 
 
-def test_match_boxes__gives_up_overlap_for_a_second_match(self):
+def test_match_boxes__gives_up_overlap_for_a_second_match():
     # the best single pair is (0, 0) with IOU .82, but taking it leaves the two others without a partner
     boxes, others = as_array([(0, 0, 10, 10), (2, 0, 12, 10)]), as_array([(1, 0, 11, 10), (-3, 0, 7, 10)])
     match = match_boxes(boxes, others)
@@ -85,7 +85,7 @@ def test_match_boxes__gives_up_overlap_for_a_second_match(self):
     assert match.reference_row.tolist() == [1, 0]
 
 
-def test_match_boxes__keeps_ties_at_the_threshold_in_any_frame(self):
+def test_match_boxes__keeps_ties_at_the_threshold_in_any_frame():
     # IOU exactly 1/2 in coordinates that lose digits when frames are laid side by side
     one, other = np.array([[0.1, 0.1, 2.1, 2.1]]), np.array([[0.1, 0.1, 2.1, 1.1]])
     threshold = float(aligned_iou(one, other)[0])
@@ -97,14 +97,14 @@ def test_match_boxes__keeps_ties_at_the_threshold_in_any_frame(self):
     assert len(match.row) == 500
 
 
-def test_match_boxes__pairs_identical_boxes_one_to_one(self):
+def test_match_boxes__pairs_identical_boxes_one_to_one():
     pile = np.tile([3.0, 3.0, 9.0, 9.0], (120, 1))
     match = match_boxes(pile, pile[:70])
     assert len(match.row) == 70
     assert (match.iou == 1).all()
 
 
-def test_match_boxes__follows_a_long_chain(self):
+def test_match_boxes__follows_a_long_chain():
     # every box overlaps its two neighbours: one component of 1,200 pairs
     start = np.arange(600) * 2.0
     chain = np.stack([start, 0 * start, start + 4, 0 * start + 4], axis=1)
@@ -113,7 +113,7 @@ def test_match_boxes__follows_a_long_chain(self):
     assert match.iou.sum() == pytest.approx(600 * 0.6)
 
 
-def test_match_boxes__takes_a_slide_of_a_hundred_thousand_boxes(self):
+def test_match_boxes__takes_a_slide_of_a_hundred_thousand_boxes():
     rng = np.random.default_rng(0)
     boxes = scattered_boxes(100_000, 12_000, rng)
     moved = boxes[rng.permutation(len(boxes))] + rng.normal(0, 2, (len(boxes), 1))
@@ -125,12 +125,12 @@ def test_match_boxes__takes_a_slide_of_a_hundred_thousand_boxes(self):
 
 
 @pytest.mark.parametrize(("boxes", "others"), [([], []), ([], [(0, 0, 1, 1)]), ([(0, 0, 1, 1)], [])])
-def test_match_boxes__matches_nothing_with_nothing(self, boxes, others):
+def test_match_boxes__matches_nothing_with_nothing(boxes, others):
     match = match_boxes(as_array(boxes), as_array(others))
     assert [len(column) for column in match] == [0, 0, 0]
 
 
-def test_match_boxes__agrees_with_scipy_on_crowded_boxes(self):
+def test_match_boxes__agrees_with_scipy_on_crowded_boxes():
     from scipy.optimize import linear_sum_assignment
 
     rng = np.random.default_rng(1)
@@ -146,90 +146,90 @@ def test_match_boxes__agrees_with_scipy_on_crowded_boxes(self):
 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.1, np.nan])
-def test_match_boxes__refuses_a_threshold_outside_0_1(self, threshold):
+def test_match_boxes__refuses_a_threshold_outside_0_1(threshold):
     with pytest.raises(ValueError, match=r"IOU threshold must lie in \(0, 1\]"):
         match_boxes([[0, 0, 1, 1]], [[0, 0, 1, 1]], iou_threshold=threshold)
 
 
-def test_match_boxes__refuses_frames_of_one_side_only(self):
+def test_match_boxes__refuses_frames_of_one_side_only():
     with pytest.raises(ValueError, match="frame and reference_frame together"):
         match_boxes([[0, 0, 1, 1]], [[0, 0, 1, 1]], frame=[0])
 
 
-def test_match_boxes__refuses_frames_that_do_not_fit(self):
+def test_match_boxes__refuses_frames_that_do_not_fit():
     with pytest.raises(ValueError, match=r"reference_frame must hold one integer per box, \(1,\)"):
         match_boxes([[0, 0, 1, 1]], [[0, 0, 1, 1]], frame=[0], reference_frame=[0, 1])
 
 
 @given(counts, counts, counts)
-def test_detection_scores__equals_the_plain_version(self, true, false, missed):
+def test_detection_scores__equals_the_plain_version(true, false, missed):
     expected = [np.nan if v is None else v for v in reference.detection_scores(true, false, missed)]
     np.testing.assert_allclose(detection_scores(true, false, missed), expected)
 
 
-def test_detection_scores__broadcasts(self):
+def test_detection_scores__broadcasts():
     assert detection_scores([[1, 2], [3, 4]], 1, [0, 1]).f1.shape == (2, 2)
 
 
-def test_detection_scores__refuses_negative_counts(self):
+def test_detection_scores__refuses_negative_counts():
     with pytest.raises(ValueError, match="must not be negative"):
         detection_scores(1, -1, 0)
 
 
 @given(pairs_of_labels)
-def test_confusion_matrix__counts_every_pair(self, pairs):
+def test_confusion_matrix__counts_every_pair(pairs):
     true, assigned = zip(*pairs, strict=True)
     expected = reference.confusion(true, assigned, CLASSES)
     np.testing.assert_array_equal(confusion_matrix(true, assigned, CLASSES), expected)
 
 
-def test_confusion_matrix__names_a_label_that_is_no_class(self):
+def test_confusion_matrix__names_a_label_that_is_no_class():
     with pytest.raises(ValueError, match="label 'x' of item 1 is not one of the classes"):
         confusion_matrix(["a", "x"], ["a", "a"], CLASSES)
 
 
-def test_confusion_matrix__refuses_a_class_listed_twice(self):
+def test_confusion_matrix__refuses_a_class_listed_twice():
     with pytest.raises(ValueError, match="has 'a' twice"):
         confusion_matrix(["a"], ["a"], ["a", "b", "a"])
 
 
-def test_confusion_matrix__refuses_different_lengths(self):
+def test_confusion_matrix__refuses_different_lengths():
     with pytest.raises(ValueError, match="got 1 for 2"):
         confusion_matrix(["a", "b"], ["a"], CLASSES)
 
 
 @given(pairs_of_labels)
-def test_accuracy__is_the_share_of_equal_labels(self, pairs):
+def test_accuracy__is_the_share_of_equal_labels(pairs):
     true, assigned = zip(*pairs, strict=True)
     share = np.mean([t == a for t, a in pairs])
     assert accuracy(confusion_matrix(true, assigned, CLASSES)) == pytest.approx(share)
 
 
 @given(pairs_of_labels)
-def test_matthews_correlation__equals_the_plain_version(self, pairs):
+def test_matthews_correlation__equals_the_plain_version(pairs):
     true, assigned = zip(*pairs, strict=True)
     expected = reference.matthews_correlation(true, assigned, CLASSES)
     found = matthews_correlation(confusion_matrix(true, assigned, CLASSES))
     np.testing.assert_allclose(found, np.nan if expected is None else expected, atol=1e-9)
 
 
-def test_matthews_correlation__is_1_for_copies_and_negative_for_swaps(self):
+def test_matthews_correlation__is_1_for_copies_and_negative_for_swaps():
     assert matthews_correlation(np.diag([3, 4, 5])) == pytest.approx(1)
     assert matthews_correlation([[0, 5], [5, 0]]) == pytest.approx(-1)
 
 
-def test_matthews_correlation__is_undefined_for_one_class(self):
+def test_matthews_correlation__is_undefined_for_one_class():
     assert np.isnan(matthews_correlation([[5, 0], [0, 0]]))
     assert np.isnan(matthews_correlation(np.zeros((2, 2))))
 
 
-def test_matthews_correlation__takes_a_stack(self):
+def test_matthews_correlation__takes_a_stack():
     stack = np.array([[[3, 1], [0, 4]], [[1, 2], [2, 1]]])
     np.testing.assert_array_equal(matthews_correlation(stack), [matthews_correlation(one) for one in stack])
 
 
 @given(pairs_of_labels)
-def test_one_vs_rest__folds_the_other_classes_together(self, pairs):
+def test_one_vs_rest__folds_the_other_classes_together(pairs):
     true, assigned = zip(*pairs, strict=True)
     folded = one_vs_rest(confusion_matrix(true, assigned, CLASSES))
     for one, table in zip(CLASSES, folded, strict=True):
@@ -237,7 +237,7 @@ def test_one_vs_rest__folds_the_other_classes_together(self, pairs):
         np.testing.assert_array_equal(table, reference.confusion(is_true, is_assigned, [True, False]))
 
 
-def test_matthews_correlation__equals_scikit_learn(self):
+def test_matthews_correlation__equals_scikit_learn():
     sklearn = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     true = rng.choice(CLASSES, 500, p=[0.5, 0.3, 0.15, 0.05])
@@ -251,6 +251,6 @@ def test_matthews_correlation__equals_scikit_learn(self):
 
 
 @pytest.mark.parametrize("wrong", [[1, 2], [[1, 2, 3], [4, 5, 6]], [[-1, 0], [0, 1]], [[np.nan, 0], [0, 1]]])
-def test_accuracy__refuses_what_is_no_confusion(self, wrong):
+def test_accuracy__refuses_what_is_no_confusion(wrong):
     with pytest.raises(ValueError, match="a confusion"):
         accuracy(wrong)
