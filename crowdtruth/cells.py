@@ -1,7 +1,7 @@
 """The cells of a CSV or Parquet file as they stand there: text is text, and every row knows its line."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ class Cells:
     findings: tuple[Finding, ...]  # rows that are not whole; they are absent from `frame`
 
 
-def read_cells(path: Path, *, name: str = "", categorical: bool = False) -> Cells:
+def read_cells(
+    path: Path, *, name: str = "", categorical: bool = False, columns: Collection[str] | None = None
+) -> Cells:
     """All cells of a CSV or Parquet file; nothing is parsed, only the empty cell is missing.
 
     Parameters
@@ -33,6 +35,7 @@ def read_cells(path: Path, *, name: str = "", categorical: bool = False) -> Cell
     path : file ending in ``.csv`` or ``.parquet``
     name : what messages call the file; by default its name
     categorical : text columns as categories, which a table of 10⁸ rows needs
+    columns : those to read, as far as they are there; None reads all
 
     Raises
     ------
@@ -45,7 +48,8 @@ def read_cells(path: Path, *, name: str = "", categorical: bool = False) -> Cell
     if path.suffix not in TABLE_SUFFIXES:
         raise StudyError(f"{name}: a table ends in .csv or .parquet")
     check_readable(path, name)
-    return (_read_parquet if path.suffix == ".parquet" else _read_csv)(path, name, categorical)
+    wanted = [column for column in column_names(path, name=name) if columns is None or column in columns]
+    return (_read_parquet if path.suffix == ".parquet" else _read_csv)(path, name, categorical, wanted)
 
 
 def check_readable(path: Path, name: str) -> None:
@@ -61,6 +65,13 @@ def check_readable(path: Path, name: str) -> None:
         raise StudyError(f"{name}: cannot be read: {error.strerror} ({path})") from error
     if not first:
         raise StudyError(f"{name}: the file is empty ({path})")
+
+
+def column_names(path: Path, *, name: str = "") -> list[str]:
+    """The column names of a CSV or Parquet file, without reading the rest."""
+    name = name or path.name
+    check_readable(path, name)
+    return list(_open_parquet(path, name).schema_arrow.names) if path.suffix == ".parquet" else csv_header(path, name)
 
 
 def csv_header(path: Path, name: str) -> list[str]:
@@ -88,7 +99,7 @@ def csv_header(path: Path, name: str) -> list[str]:
     return header
 
 
-def _read_csv(path: Path, name: str, categorical: bool) -> Cells:
+def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Cells:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
@@ -107,7 +118,10 @@ def _read_csv(path: Path, name: str, categorical: bool) -> Cells:
             read_options=arrow_csv.ReadOptions(column_names=header, skip_rows_after_names=1),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, text), null_values=[""], strings_can_be_null=True
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, text),
+                null_values=[""],
+                strings_can_be_null=True,
             ),
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -201,20 +215,31 @@ def _broken_rows(path: Path, name: str, header: list[str]) -> tuple[Finding, ...
     return (Finding(source, np.arange(len(broken)), "", reason),)
 
 
-def _read_parquet(path: Path, name: str, categorical: bool) -> Cells:
+def _open_parquet(path: Path, name: str) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        text_columns = [field.name for field in file.schema_arrow if pa.types.is_large_string(field.type)]
-        text_columns += [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
-        table = parquet.read_table(path, read_dictionary=text_columns if categorical else [], partitioning=None)
+        return parquet.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise StudyError(f"{name}: not a whole Parquet file (cut off?): {error}") from error
-    nested = [field.name for field in table.schema if pa.types.is_nested(field.type) or pa.types.is_union(field.type)]
+
+
+def _read_parquet(path: Path, name: str, categorical: bool, wanted: list[str]) -> Cells:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    fields = [_open_parquet(path, name).schema_arrow.field(column) for column in wanted]
+    texts = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    nested = [field.name for field in fields if pa.types.is_nested(field.type)]
     if nested:
         raise StudyError(f"{name}: columns {quoted(nested)} hold lists or structures; expected one value per cell")
+    try:
+        table = parquet.read_table(
+            path, columns=wanted, read_dictionary=texts if categorical else [], partitioning=None
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise StudyError(f"{name}: cannot be read, damaged or cut off: {error}") from error
     frame = table.to_pandas(ignore_metadata=True)
     for column in frame:
         if isinstance(frame[column].dtype, pd.CategoricalDtype) and not categorical:

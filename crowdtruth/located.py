@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crowdtruth.cells import Cells
 from crowdtruth.checks import ALL, BOX, RATERS, complete_fovs, complete_texts, each_once, ignored_columns, optional_text
@@ -45,9 +43,10 @@ def complete_located(
     raters, wrong = _raters(columns, ratings, cells.get("raters"))
     findings += wrong
     if anchors is None:
-        table, fovs = _task_anchors(columns), pd.DataFrame({"fov": []}, dtype="str")
+        table, more = _task_anchors(columns)
+        notes += more
+        fovs = pd.DataFrame({"fov": []}, dtype="str")
         assignments = pd.DataFrame({"fov": [], "rater": [], "condition": []}, dtype="str")
-        notes += _repeats(columns)
     else:
         table, wrong, more = _given_anchors(anchors)
         findings, notes = findings + wrong, notes + more
@@ -61,7 +60,7 @@ def complete_located(
         fovs, findings = checked.frame.reset_index(drop=True), findings + checked.findings
     columns = columns | {"cohort": _cohort_of(columns["rater"], raters)}
     frame = pd.DataFrame({name: columns[name] for name in RATINGS})
-    if anchors is not None:
+    if table["xmin"].notna().any():
         frame = frame.astype("str")
     reference, wrong = _task_reference(cells.get("reference"))
     return Located(frame, table, assignments, raters, fovs, reference, findings + wrong, notes)
@@ -96,12 +95,15 @@ def _rating_columns(
 
 def as_categories(column: pd.Series) -> pd.Series:
     """A text column as categories, in order of first appearance; 10⁸ rows take one to four bytes each."""
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        text = as_text(column)
-        codes, found = pd.factorize(text.where(text != ""))
-        return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(found, dtype="str")), name=column.name)
-    names = as_text(pd.Series(column.cat.categories))
-    return column.cat.rename_categories(names.tolist())
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, found = column.cat.codes.to_numpy(), column.cat.categories
+    else:
+        codes, found = pd.factorize(column)
+    names = as_text(pd.Series(found))
+    if (names == "").any():
+        target, distinct = pd.factorize(names.where(names != ""))
+        codes, names = np.append(target, -1)[codes], pd.Series(distinct)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="str")), name=column.name)
 
 
 def _constant(value: str, n_rows: int) -> pd.Series:
@@ -142,36 +144,21 @@ def _cohort_of(rater: pd.Series, raters: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(cohorts, dtype="str")))
 
 
-def _task_anchors(columns: Mapping[str, pd.Series]) -> pd.DataFrame:
-    """The anchors of a crowd table: its tasks, without boxes, with their numbers of ratings and of raters."""
-    anchor, rater = columns["anchor"].cat, columns["rater"].cat
-    n_tasks = len(anchor.categories)
-    n_ratings = np.bincount(anchor.codes, minlength=n_tasks)
-    pairs = _distinct_pairs(anchor.codes.to_numpy(), rater.codes.to_numpy(), len(rater.categories))
-    n_raters = np.bincount(pairs // max(len(rater.categories), 1), minlength=n_tasks)
-    rated = n_ratings > 0
-    table = pd.DataFrame(
-        {"anchor": pd.Series(anchor.categories, dtype="str"), "fov": pd.Series("", index=range(n_tasks), dtype="str")}
-    )
-    for name in BOX:
-        table[name] = np.nan
-    table = table.assign(n_annotations=n_ratings, n_raters=n_raters, mean_iou=np.nan)
-    return table[rated].reset_index(drop=True)
-
-
-def _distinct_pairs(anchors: NDArray[Any], raters: NDArray[Any], n_raters: int) -> NDArray[np.int64]:
-    """Distinct (anchor, rater) pairs as single numbers, sorted."""
-    keys = anchors.astype(np.int64) * n_raters + raters
-    keys.sort()
-    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
-
-
-def _repeats(columns: Mapping[str, pd.Series]) -> list[str]:
-    """A note where raters rated a task more than once."""
-    anchor, rater = columns["anchor"].cat, columns["rater"].cat
-    pairs = _distinct_pairs(anchor.codes.to_numpy(), rater.codes.to_numpy(), len(rater.categories))
-    repeated = len(anchor.codes) - len(pairs)
-    return [f"{repeated:,} ratings repeat a task by the same rater; each counts"] if repeated else []
+def _task_anchors(columns: Mapping[str, pd.Series]) -> tuple[pd.DataFrame, list[str]]:
+    """The anchors of a crowd table: its tasks, without boxes; and a note where raters rated a task repeatedly."""
+    tasks, raters = columns["anchor"].cat, columns["rater"].cat
+    n_tasks, n_known = len(tasks.categories), max(len(raters.categories), 1)
+    n_ratings = np.bincount(tasks.codes[tasks.codes >= 0], minlength=n_tasks)
+    pairs = tasks.codes.to_numpy().astype(np.int64) * n_known + raters.codes.to_numpy()
+    pairs.sort()
+    is_first = np.append(True, pairs[1:] != pairs[:-1]) if len(pairs) else np.zeros(0, dtype=bool)
+    n_raters = np.bincount(np.maximum(pairs[is_first] // n_known, 0), minlength=n_tasks)
+    names = pd.Series(tasks.categories, dtype="str")
+    table = pd.DataFrame({"anchor": names, "fov": pd.Series([""] * n_tasks, dtype="str")})
+    table = table.assign(**dict.fromkeys(BOX, np.nan), n_annotations=n_ratings, n_raters=n_raters, mean_iou=np.nan)
+    repeated = len(pairs) - int(is_first.sum())
+    notes = [f"{repeated:,} ratings repeat a task by the same rater; each counts"] if repeated else []
+    return table[n_ratings > 0].reset_index(drop=True), notes
 
 
 def _given_anchors(cells: Cells) -> tuple[pd.DataFrame, list[Finding], list[str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -330,9 +331,9 @@ def _with_cohorts(study: Study, unions: Mapping[str, Sequence[str]]) -> Study:
     raters = raters.assign(cohort=raters["cohort"].map(renamed).astype("str"))
     study = _filtered(study, "rater", set(raters["rater"]), ("annotations", "assignments", "ratings"))
     if study.ratings is not None:
-        cohort = study.ratings["cohort"]
-        dtype = "category" if isinstance(cohort.dtype, pd.CategoricalDtype) else "str"
-        study = replace(study, ratings=study.ratings.assign(cohort=cohort.map(renamed).astype(dtype)))
+        dtype: Any = "category" if isinstance(study.ratings["cohort"].dtype, pd.CategoricalDtype) else "str"
+        cohort = study.ratings["cohort"].astype("str").map(renamed)
+        study = replace(study, ratings=study.ratings.assign(cohort=cohort.astype(dtype)))
     return replace(study, raters=raters)
 
 
