@@ -201,7 +201,10 @@ def overlapping_pairs(
     order = np.argsort(checked[:, 0], kind="stable")
     in_order = with_last_pixels(checked, inclusive)[order]
     strips = overlap.make_strips(in_order, float(min_iou))
-    pairs, iou = overlap.overlapping_pairs(strips, is_other[order], other is not None)
+    sets = is_other[order], other is not None
+    n_pairs = overlap.overlapping_pairs(strips, *sets, np.empty((0, 2), np.int64), np.empty(0))
+    pairs, iou = np.empty((n_pairs, 2), np.int64), np.empty(n_pairs)
+    overlap.overlapping_pairs(strips, *sets, pairs, iou)
     first, second = np.sort(order[pairs], axis=1).T
     if other is not None:
         second = second - n_first

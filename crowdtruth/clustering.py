@@ -258,7 +258,7 @@ def _clusters(history: MergeHistory, threshold: float) -> _Clusters:
     """The history cut at a threshold."""
     code = history.cut_in_order(threshold)
     member, start = kernels.members_by_cluster(code, int(code.max(initial=-1)) + 1)
-    return _Clusters(code, member, start, kernels.mean_ious(history.marks.boxes, member, start))
+    return _Clusters(code, member, start, kernels.mean_ious(history.boxes, member, start))
 
 
 def _anchor_boxes(

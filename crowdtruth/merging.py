@@ -11,8 +11,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crowdtruth._kernels import demotion, linkage, members, ordering
-from crowdtruth._kernels.clusters import Marks, Stage
+from crowdtruth._kernels import demotion, linkage, linkage_sparse, members, ordering
+from crowdtruth._kernels.clusters import Clusters, Stage
 from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou, with_last_pixels
 from crowdtruth.parallel import parallel_map
 
@@ -20,6 +20,8 @@ Method = Literal["cannot_link", "demotion", "unconstrained"]
 
 LARGEST_DENSE = 384  # clusters of a component kept as a matrix: 1.2 MB, which still fits the cache
 MOST_CANDIDATES = 5_000_000_000  # pairs of boxes compared in one FOV: some 15 s; 10⁶ boxes of 25 raters need 10⁸
+FIRST_STAGE = 0.5  # of merging: objects hardly touch at this IOU, so that components are small
+SMALLEST_STEP = 0.05  # between stages, where a component has too many similar pairs
 MOST_PAIRS = 4_000_000  # similar pairs of clusters kept in lists: 160 MB; 10⁶ boxes of 25 raters need 10⁵
 
 
@@ -28,7 +30,8 @@ class MergeHistory:
     """All merges down to `min_iou`, in canonical order of the marks; cut it at any threshold from there on."""
 
     order: Places  # (n_marks,) rows of the input in canonical order
-    marks: Marks  # in canonical order, boxes as they were compared
+    boxes: Floats  # (n_marks, 4) in canonical order, as they were compared
+    group: NDArray[np.int32]  # (n_marks,) rater, or rater and condition, in canonical order
     absorbed_by: NDArray[np.int32]  # (n_marks,) place of the cluster that absorbed the one named by a mark
     similarity: Floats  # (n_marks,) of that merge, 0 where there was none
     method: Method
@@ -67,14 +70,20 @@ class MergeHistory:
             raise ValueError(f"this history can be cut at {self.min_iou} to 1, got {threshold}")
         cluster = linkage.cut(self.absorbed_by, self.similarity, float(threshold))
         if self.method == "demotion":
-            member, start = members.members_by_cluster(cluster, _n_clusters(cluster))
-            cluster = demotion.demote(self.marks, (self.absorbed_by, self.similarity), member, start)
+            cluster = self._demoted(cluster, threshold)
         return cluster
 
-
-def _n_clusters(cluster: Places) -> int:
-    """Number of clusters that are numbered from 0."""
-    return int(cluster.max(initial=-1)) + 1
+    def _demoted(self, cluster: Places, threshold: float) -> Places:
+        """The cut after demotion of marks whose rater has a better one in the same cluster."""
+        member, start = members.members_by_cluster(cluster, int(cluster.max(initial=-1)) + 1)
+        mean_iou = members.mean_ious(self.boxes, member, start)
+        rank = np.lexsort((-mean_iou, self.group, cluster))
+        is_extra = (np.diff(self.group[rank]) == 0) & (np.diff(cluster[rank]) == 0)
+        extra = rank[1:][is_extra]
+        merged = np.lexsort((self.absorbed_by, -self.similarity, cluster))
+        absorbed = merged[self.similarity[merged] >= threshold]
+        history = (self.boxes, self.absorbed_by, absorbed)
+        return demotion.demote(history, self.group, (member, start), cluster, extra)
 
 
 def merge_history(
@@ -127,11 +136,18 @@ def merge_history(
     fov = _small_codes(0 if fovs is None else fovs, len(checked), "fovs")
     ties = _small_codes(0 if tiebreak is None else tiebreak, len(checked), "tiebreak")
     order, fov_start = _canonical_order(checked, fov, ties)
-    marks = Marks(with_last_pixels(checked[order], inclusive), group[order])
-    is_constrained = method == "cannot_link"
-    stage = Stage(float(min_iou), is_constrained, LARGEST_DENSE, MOST_PAIRS, MOST_CANDIDATES)
-    absorbed_by, similarity = _link(marks, fov_start, stage, jobs, fov_names)
-    return MergeHistory(order, marks, absorbed_by, similarity, method, min_iou)
+    n = len(order)
+    clusters = Clusters(
+        boxes=with_last_pixels(checked[order], inclusive),
+        group=group[order],
+        absorbed_by=np.arange(n, dtype=np.int32),
+        similarity=np.zeros(n),
+        next_member=np.full(n, -1, dtype=np.int32),
+        last_member=np.arange(n, dtype=np.int32),
+    )
+    stage = Stage(float(min_iou), method == "cannot_link", LARGEST_DENSE, MOST_PAIRS, MOST_CANDIDATES)
+    _link(clusters, fov_start, stage, jobs, fov_names)
+    return MergeHistory(order, *clusters[:4], method, min_iou)
 
 
 def _small_codes(codes: ArrayLike, n: int, name: str) -> NDArray[np.int32]:
@@ -158,24 +174,55 @@ def _canonical_order(boxes: Floats, fov: NDArray[np.int32], tiebreak: NDArray[np
     return order, ordering.group_starts(fov, n_fovs)
 
 
-def _link(
-    marks: Marks, fov_start: Places, stage: Stage, jobs: int, fov_names: Sequence[str] | None
-) -> tuple[NDArray[np.int32], Floats]:
-    """Merge history of all FOVs, which are split over `jobs` threads."""
-    n, n_fovs = len(marks.group), len(fov_start) - 1
-    absorbed_by, similarity = np.empty(n, dtype=np.int32), np.empty(n)
+def _link(clusters: Clusters, fov_start: Places, stage: Stage, jobs: int, fov_names: Sequence[str] | None) -> None:
+    """Merge the marks of all FOVs, which are split over `jobs` threads."""
+    n, n_fovs = len(clusters.group), len(fov_start) - 1
+    n_groups = int(clusters.group.max(initial=-1)) + 1
+    linkage.link_equal_boxes(clusters, fov_start, stage.is_constrained, np.zeros(n_groups, dtype=np.int32))
     n_parts = min(4 * jobs, n_fovs) if jobs > 1 else 1
     ends = np.unique([0, *np.searchsorted(fov_start, np.linspace(0, n, n_parts + 1)[1:-1]), n_fovs]).tolist()
 
-    def link_part(fovs: tuple[int, int]) -> tuple[int, int]:
-        return linkage.link_fovs(marks, fov_start, fovs, stage, (absorbed_by, similarity))
-
-    for fov, n_pairs in parallel_map(link_part, list(pairwise(ends)), jobs=jobs):
-        if n_pairs:
+    def link_part(fovs: tuple[int, int]) -> None:
+        first_stage = max(stage.min_iou, FIRST_STAGE)
+        try:
+            _link_fovs(clusters, fov_start, fovs, (1.0, stage._replace(min_iou=first_stage)))
+            if first_stage > stage.min_iou:
+                _link_fovs(clusters, fov_start, fovs, (first_stage, stage))
+        except _TooManyPairsError as error:
+            fov, n_pairs = error.args
             name = fov if fov_names is None else repr(fov_names[fov])
             raise ValueError(
                 f"FOV {name}: its {fov_start[fov + 1] - fov_start[fov]:,} boxes overlap in {n_pairs:,} pairs or more, "
                 f"too many to compare (at most {stage.most_candidates:,}) or to keep (at most {stage.most_pairs:,}); "
                 "are marks of several images in one FOV?"
-            )
-    return absorbed_by, similarity
+            ) from None
+
+    parallel_map(link_part, list(pairwise(ends)), jobs=jobs)
+
+
+class _TooManyPairsError(Exception):
+    """FOV, and its number of overlapping pairs."""
+
+
+def _link_fovs(clusters: Clusters, fov_start: Places, fovs: tuple[int, int], step: tuple[float, Stage]) -> None:
+    """Merge the FOVs from ``fovs[0]`` to before ``fovs[1]`` from the IOU reached so far to that of the stage.
+
+    A large component with too many similar clusters has fewer after a stage in between.
+    """
+    reached, stage = step
+    fov, last = fovs
+    while fov < last:
+        fov, n_pairs, large, ends = linkage.link_fovs(clusters, fov_start, (fov, last), stage)
+        if n_pairs > stage.most_candidates:
+            raise _TooManyPairsError(fov - 1, n_pairs)
+        for nodes in np.split(large, ends[:-1]) if len(ends) else ():
+            n_pairs = linkage_sparse.link_sparse(clusters, nodes, stage)
+            if n_pairs > stage.most_candidates or (
+                n_pairs > stage.most_pairs and reached - stage.min_iou < SMALLEST_STEP
+            ):
+                raise _TooManyPairsError(fov - 1, n_pairs)
+            if n_pairs > stage.most_pairs:
+                between = (reached + stage.min_iou) / 2
+                _link_fovs(clusters, fov_start, (fov - 1, fov), (reached, stage._replace(min_iou=between)))
+                _link_fovs(clusters, fov_start, (fov - 1, fov), (between, stage))
+                break

@@ -1,4 +1,4 @@
-"""Marks of one FOV, the clusters they form, and how these came about: records and small steps on trusted arrays.
+"""Marks, the clusters they form, and how these came about: records and small steps on trusted arrays.
 
 Marks come in canonical order; the number of a mark in it is its ordinal, and a cluster is named by its lowest one.
 The similarity of two clusters is the least IOU between their marks, and nothing at all where it is below the
@@ -19,18 +19,11 @@ from crowdtruth._kernels._jit import kernel
 from crowdtruth._kernels.overlap import box_iou, is_same_box
 
 
-class Marks(NamedTuple):
-    """Marks of one FOV in canonical order."""
+class Clusters(NamedTuple):
+    """Marks of all FOVs in canonical order, their merges so far, and the members of each cluster as a linked list."""
 
     boxes: NDArray[np.float64]  # (n, 4)
     group: NDArray[np.int32]  # (n,) code of (rater, condition) from 0; marks of one group never share a cluster
-
-
-class Clusters(NamedTuple):
-    """The marks of one FOV, their merges so far, and the members of each cluster as a linked list."""
-
-    boxes: NDArray[np.float64]  # (n, 4)
-    group: NDArray[np.int32]  # (n,)
     absorbed_by: NDArray[np.int32]  # (n,) ordinal, or the own one
     similarity: NDArray[np.float64]  # (n,) of that merge, 0 where there was none
     next_member: NDArray[np.int32]  # (n,) next mark of the same cluster, -1 at the end
@@ -42,23 +35,9 @@ class Stage(NamedTuple):
 
     min_iou: float
     is_constrained: bool  # whether marks of one group never share a cluster
-    largest_dense: int  # clusters whose similarities are kept as a matrix; more of them have lists
-    most_pairs: int  # similar pairs that may be stored in lists
-    most_candidates: int  # pairs of boxes that may be compared
-
-
-@kernel
-def single_marks(marks):
-    """Each mark a cluster of its own."""
-    n = marks.group.size
-    return Clusters(
-        marks.boxes,
-        marks.group,
-        np.arange(n, dtype=np.int32),
-        np.zeros(n),
-        np.full(n, -1, np.int32),
-        np.arange(n, dtype=np.int32),
-    )
+    largest_dense: int  # clusters of a component whose similarities are kept as a matrix
+    most_pairs: int  # similar pairs of clusters that may be kept in lists
+    most_candidates: int  # pairs of boxes of one FOV that may be compared
 
 
 @kernel
@@ -71,9 +50,14 @@ def merge(clusters, a, b, similarity):
 
 
 @kernel
-def active_clusters(clusters):
-    """Clusters that nothing has absorbed, ascending."""
-    return np.flatnonzero(clusters.similarity == 0.0).astype(np.int32)
+def active_clusters(clusters, start, end):
+    """Clusters among the ordinals ``[start, end)`` that nothing has absorbed, ascending."""
+    n = 0
+    active = np.empty(end - start, np.int32)
+    for i in range(start, end):
+        active[n] = i
+        n += clusters.similarity[i] == 0.0
+    return active[:n]
 
 
 @kernel
@@ -97,11 +81,21 @@ def cluster_similarity(clusters, a, b, stage):
 @kernel
 def find_sites(clusters, active):
     """First place in `active` of each run of clusters whose lowest marks have equal boxes, and the end."""
-    start = np.empty(active.size + 1, np.int32)
     n_sites = 0
+    start = np.empty(active.size + 1, np.int32)
     for k in range(active.size):
         if k == 0 or not is_same_box(clusters.boxes, active[k - 1], active[k]):
             start[n_sites] = k
             n_sites += 1
     start[n_sites] = active.size
-    return start[: n_sites + 1].copy()
+    return start[: n_sites + 1]
+
+
+@kernel
+def site_boxes(clusters, active, site_start):
+    """Box of each site, (n_sites, 4)."""
+    boxes = np.empty((site_start.size - 1, 4))
+    for site in range(boxes.shape[0]):
+        for side in range(4):
+            boxes[site, side] = clusters.boxes[active[site_start[site]], side]
+    return boxes

@@ -1,62 +1,30 @@
-"""Complete linkage of the marks of many FOVs: equal boxes, then falling thresholds. Loops over trusted arrays.
+"""Complete linkage of the marks of many FOVs, equal boxes first, then stage by stage. Loops over trusted arrays.
 
-At each stage the clusters whose boxes touch form components; a component merges on its own, on a matrix of
-similarities where it is small and on lists where it is large. The order of merging is that of `clusters`.
+At each stage the clusters whose boxes touch form components, and each component merges on its own: small ones here,
+on a matrix of similarities, large ones in `linkage_sparse`. The order of merging is that of `clusters`.
 """
 
 import numpy as np
 
 from crowdtruth._kernels._jit import kernel
-from crowdtruth._kernels.clusters import (
-    Marks,
-    Stage,
-    active_clusters,
-    cluster_similarity,
-    find_sites,
-    merge,
-    single_marks,
-)
-from crowdtruth._kernels.linkage_sparse import link_sparse
+from crowdtruth._kernels.clusters import active_clusters, cluster_similarity, find_sites, merge, site_boxes
 from crowdtruth._kernels.overlap import components, count_candidates, is_same_box, make_strips
 
-FIRST_STAGE = 0.5  # objects hardly touch at this IOU: components are small, and few clusters are left for lower ones
-SMALLEST_STEP = 0.05  # between stages, where a component has too many similar pairs
-
 
 @kernel
-def link_fovs(marks, fov_start, fovs, stage, output):
-    """Merge history of the FOVs from ``fovs[0]`` to before ``fovs[1]``, written to output: (absorbed_by, similarity).
-
-    ``absorbed_by`` holds ordinals over all FOVs. Returns a FOV and its number of pairs if these are too many, or
-    (-1, 0).
-    """
-    absorbed_by, similarity = output
-    low, high = fov_start[fovs[0]], fov_start[fovs[1]]
-    n_seen = np.zeros(marks.group[low:high].max() + 1 if high > low else 0, np.int32)
-    for fov in range(fovs[0], fovs[1]):
-        start, end = fov_start[fov], fov_start[fov + 1]
-        clusters = single_marks(Marks(marks.boxes[start:end], marks.group[start:end]))
-        link_equal_boxes(clusters, stage.is_constrained, n_seen)
-        n_pairs = _link_fov(clusters, stage)
-        if n_pairs > 0:
-            return fov, n_pairs
-        absorbed_by[start:end] = clusters.absorbed_by + start
-        similarity[start:end] = clusters.similarity
-    return -1, 0
-
-
-@kernel
-def link_equal_boxes(clusters, is_constrained, n_seen):
-    """Merge marks of equal boxes: the k-th mark of each group joins the k-th cluster of its box.
+def link_equal_boxes(clusters, fov_start, is_constrained, n_seen):
+    """Merge marks of equal boxes in each FOV: the k-th mark of each group joins the k-th cluster of its box.
 
     `n_seen` (n_groups,) is zero before and after.
     """
     group = clusters.group
     heads = np.empty(group.size, np.int32)
-    start = 0
+    start = fov = 0
     while start < group.size:
+        while fov_start[fov + 1] <= start:
+            fov += 1
         end = start + 1
-        while end < group.size and is_same_box(clusters.boxes, start, end):
+        while end < fov_start[fov + 1] and is_same_box(clusters.boxes, start, end):
             end += 1
         n_heads = 0
         for i in range(start, end):
@@ -73,61 +41,58 @@ def link_equal_boxes(clusters, is_constrained, n_seen):
 
 
 @kernel
-def _link_fov(clusters, stage):
-    """Merge as far as the stage says, in steps. Returns 0, or the number of pairs if they are too many."""
-    reached, goal = 1.0, max(stage.min_iou, FIRST_STAGE)
-    while True:
-        step = Stage(goal, stage.is_constrained, stage.largest_dense, stage.most_pairs, stage.most_candidates)
-        n_candidates, n_pairs = _link_stage(clusters, step)
-        if max(n_candidates, n_pairs) > stage.most_candidates:
-            return max(n_candidates, n_pairs)
-        if n_pairs <= stage.most_pairs:
-            if goal == stage.min_iou:
-                return 0
-            reached, goal = goal, stage.min_iou
-        elif reached - goal < SMALLEST_STEP:
-            return n_pairs
-        else:
-            goal = (goal + reached) / 2
+def link_fovs(clusters, fov_start, fovs, stage):
+    """Merge all small components from FOV ``fovs[0]`` on, to before ``fovs[1]`` or as far as an FOV has something left.
+
+    Returns the FOV after the last one seen, how many pairs of boxes had to be compared in that one (nothing is merged
+    if these are too many), and its large components: clusters and where those of each component end.
+    """
+    for fov in range(fovs[0], fovs[1]):
+        n_candidates, large, ends = _link_fov(
+            clusters, active_clusters(clusters, fov_start[fov], fov_start[fov + 1]), stage
+        )
+        if ends.size or n_candidates > stage.most_candidates:
+            return fov + 1, n_candidates, large, ends
+    return fovs[1], 0, np.empty(0, np.int32), np.empty(0, np.int32)
 
 
 @kernel
-def _link_stage(clusters, stage):
-    """Merge all clusters as far as the stage says. Returns the numbers of pairs compared and stored.
-
-    Above the limit of the first nothing is merged; above that of the second one component is not.
-    """
-    active = active_clusters(clusters)
+def _link_fov(clusters, active, stage):
+    """Merge the small components of one FOV. Returns the pairs to be compared, and the large components."""
     site_start = find_sites(clusters, active)
-    strips = make_strips(clusters.boxes[active[site_start[:-1]]], stage.min_iou)
+    strips = make_strips(site_boxes(clusters, active, site_start), stage.min_iou)
+    large, ends = np.empty(active.size, np.int32), np.empty(active.size // (stage.largest_dense + 1), np.int32)
+    n_large = n_components = 0
     n_candidates = count_candidates(strips)
     if n_candidates > stage.most_candidates:
-        return n_candidates, 0
-    owner = _site_owners(clusters, active, site_start, stage)
-    site, start = _grouped(components(strips, owner))
-    most_pairs = 0
+        return n_candidates, large[:0], ends[:0]
+    site, start = _grouped(components(strips, _site_owners(clusters, active, site_start, stage)))
     matrix = np.empty(0)
     for c in range(start.size - 1):
         if start[c + 1] - start[c] < 2:
             continue  # clusters of one box merge no further: each holds a group of the next
         nodes = _nodes(active, site_start, site[start[c] : start[c + 1]])
-        if nodes.size <= stage.largest_dense:
-            if matrix.size < nodes.size**2:
-                matrix = np.empty(nodes.size**2)
-            _link_dense(clusters, nodes, stage, matrix[: nodes.size**2].reshape(nodes.size, nodes.size))
-        else:
-            most_pairs = max(most_pairs, link_sparse(clusters, nodes, stage))
-    return n_candidates, most_pairs
+        if nodes.size > stage.largest_dense:
+            for node in nodes:
+                large[n_large] = node
+                n_large += 1
+            ends[n_components] = n_large
+            n_components += 1
+            continue
+        if matrix.size < nodes.size**2:
+            matrix = np.empty(nodes.size**2)
+        _link_dense(clusters, nodes, stage, matrix[: nodes.size**2].reshape(nodes.size, nodes.size))
+    return n_candidates, large[:n_large], ends[:n_components]
 
 
 @kernel
 def _site_owners(clusters, active, site_start, stage):
     """Group of the mark at each site that holds a single one, -1 at the others."""
-    owner = np.full(site_start.size - 1, -1, np.int32)
-    for site in range(owner.size if stage.is_constrained else 0):
+    owner = np.empty(site_start.size - 1, np.int32)
+    for site in range(owner.size):
         a = active[site_start[site]]
-        if site_start[site + 1] == site_start[site] + 1 and clusters.next_member[a] < 0:
-            owner[site] = clusters.group[a]
+        is_single = site_start[site + 1] == site_start[site] + 1 and clusters.next_member[a] < 0
+        owner[site] = clusters.group[a] if is_single and stage.is_constrained else -1
     return owner
 
 

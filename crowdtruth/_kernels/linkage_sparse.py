@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdtruth._kernels._jit import kernel
-from crowdtruth._kernels.clusters import cluster_similarity, find_sites, merge
+from crowdtruth._kernels.clusters import cluster_similarity, find_sites, merge, site_boxes
 from crowdtruth._kernels.overlap import Strips, make_strips, overlaps, window
 
 
@@ -34,7 +34,7 @@ def link_sparse(clusters, nodes, stage):
     Nothing is merged where these are more than the stage's limit.
     """
     site_start = find_sites(clusters, nodes)
-    strips = make_strips(clusters.boxes[nodes[site_start[:-1]]], stage.min_iou)
+    strips = make_strips(site_boxes(clusters, nodes, site_start), stage.min_iou)
     sites = _Sites(strips, nodes, site_start)
     n_pairs = _similar_pairs(clusters, sites, stage, np.empty((0, 2), np.int32), np.empty(0))
     if n_pairs > stage.most_pairs:
@@ -84,9 +84,10 @@ def _neighbour_lists(n_nodes, pairs, value):
         length[pairs[p, 0]] += 1
         length[pairs[p, 1]] += 1
     start = np.zeros(n_nodes, np.int64)
-    start[1:] = np.cumsum(length)[:-1]
+    for a in range(1, n_nodes):
+        start[a] = start[a - 1] + length[a - 1]
     node, similarity = np.empty(2 * value.size, np.int32), np.empty(2 * value.size)
-    length[:] = 0
+    length = np.zeros(n_nodes, np.int32)
     for p in range(value.size):
         for side in range(2):
             a, b = pairs[p, side], pairs[p, 1 - side]

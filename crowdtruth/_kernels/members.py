@@ -11,7 +11,10 @@ from crowdtruth._kernels.overlap import box_iou
 def members_by_cluster(cluster, n_clusters):
     """Ordinals by cluster, ascending in each, and the first place of each cluster and the end."""
     start = group_starts(cluster, n_clusters)
-    return stable_by_code(np.arange(cluster.size), cluster, n_clusters), start
+    ordinals = np.empty(cluster.size, np.int64)
+    for i in range(cluster.size):
+        ordinals[i] = i
+    return stable_by_code(ordinals, cluster, n_clusters), start
 
 
 @kernel

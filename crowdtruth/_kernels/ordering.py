@@ -11,14 +11,16 @@ def group_starts(code, n_codes):
     start = np.zeros(n_codes + 1, np.int64)
     for i in range(code.size):
         start[code[i] + 1] += 1
-    return np.cumsum(start)
+    for c in range(n_codes):
+        start[c + 1] += start[c]
+    return start
 
 
 @kernel
 def stable_by_code(order, code, n_codes):
     """The rows `order` sorted by ``code[row]``, rows of one code in the order they came."""
     place = group_starts(code, n_codes)
-    result = np.empty_like(order)
+    result = np.empty(order.size, np.int64)
     for i in range(order.size):
         c = code[order[i]]
         result[place[c]] = order[i]

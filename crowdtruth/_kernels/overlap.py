@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from crowdtruth._kernels._jit import kernel
 
 _SLACK = 1e-9  # relative; windows are widened by it, so that rounding never hides a pair
-_MOST_ROWS = 2.0**24
+_STRIPS_PER_BOX = 4.0  # at most, on average: boxes spread thinly over a long way share taller strips
+_FEW_STRIPS = 4096.0
 
 
 class Strips(NamedTuple):
@@ -30,21 +31,13 @@ class Strips(NamedTuple):
 
 
 class _Classes(NamedTuple):
-    """Size classes: which boxes compare with which, by their extremes."""
+    """Size classes, by the extremes of their boxes, and where their strips are."""
 
     code: NDArray[np.int32]  # (n,) class of each box
-    narrowest: NDArray[np.float64]  # (n_classes,)
-    widest: NDArray[np.float64]  # (n_classes,)
-    lowest: NDArray[np.float64]  # (n_classes,)
-    highest: NDArray[np.float64]  # (n_classes,)
-
-
-class _Table(NamedTuple):
-    """Open-addressing table from (class, row) to the number of the strip."""
-
-    class_code: NDArray[np.int64]  # (capacity,) -1 where empty
-    row: NDArray[np.int64]  # (capacity,)
-    strip: NDArray[np.int64]  # (capacity,)
+    width: NDArray[np.float64]  # (n_classes, 2) least and greatest
+    height: NDArray[np.float64]  # (n_classes, 2) least and greatest
+    strip_height: NDArray[np.float64]  # (n_classes,)
+    first_strip: NDArray[np.int64]  # (n_classes + 1,) number of the lowest strip, and the end
 
 
 @kernel
@@ -76,8 +69,9 @@ def box_iou(boxes, i, j):
 def pairwise_iou(boxes):
     """IOU of all box pairs: float64 (n, 4) -> float64 (n, n)."""
     n = boxes.shape[0]
-    iou = np.eye(n)
+    iou = np.empty((n, n))
     for i in range(n):
+        iou[i, i] = 1.0
         for j in range(i + 1, n):
             iou[i, j] = iou[j, i] = box_iou(boxes, i, j)
     return iou
@@ -97,27 +91,75 @@ def is_same_box(boxes, i, j):
 @kernel
 def make_strips(boxes, min_iou):
     """Strips of boxes (n, 4) that are sorted by xmin, for pairs of IOU >= `min_iou` > 0."""
-    classes = _size_classes(boxes)
-    bottom, heights = _strip_heights(boxes, classes)
-    strip, strip_class, strip_row, table = _assign_strips(boxes, classes.code, heights, bottom)
-    n, n_strips = boxes.shape[0], strip_class.size
-    start = np.zeros(n_strips + 1, np.int64)
+    n = boxes.shape[0]
+    bottom = np.inf
     for i in range(n):
+        bottom = min(bottom, boxes[i, 1])
+    classes = _size_classes(boxes, bottom)
+    strip = np.empty(n, np.int32)
+    start = np.zeros(classes.first_strip[-1] + 1, np.int64)
+    for i in range(n):
+        c = classes.code[i]
+        strip[i] = classes.first_strip[c] + math.floor((boxes[i, 1] - bottom) / classes.strip_height[c])
         start[strip[i] + 1] += 1
-    start = np.cumsum(start)
-    filled = start[:-1].copy()
-    item = np.empty(n, np.int32)
-    sides = np.empty((4, n))
-    widest = np.zeros(n_strips)
+    item, sides = np.empty(n, np.int32), np.empty((4, n))
+    widest = np.zeros(start.size - 1)
+    place = np.zeros(start.size - 1, np.int64)
+    for s in range(start.size - 1):
+        start[s + 1] += start[s]
+        place[s] = start[s]
     for i in range(n):
-        place = filled[strip[i]]
-        filled[strip[i]] += 1
-        item[place] = i
+        s = strip[i]
+        item[place[s]] = i
         for side in range(4):
-            sides[side, place] = boxes[i, side]
-        widest[strip[i]] = max(widest[strip[i]], boxes[i, 2] - boxes[i, 0])
-    joins = _strip_joins(strip_class, strip_row, table, _comparable(classes, min_iou), heights)
-    return Strips(item, sides, start, widest, joins, min_iou)
+            sides[side, place[s]] = boxes[i, side]
+        widest[s] = max(widest[s], boxes[i, 2] - boxes[i, 0])
+        place[s] += 1
+    return Strips(item, sides, start, widest, _joins(start, classes, min_iou), min_iou)
+
+
+@kernel
+def _size_classes(boxes, bottom):
+    """Classes of boxes by the factor-of-four intervals of their width and height."""
+    code, n_classes = _class_codes(boxes)
+    width, height = np.zeros((n_classes, 2)), np.zeros((n_classes, 2))
+    top, n_boxes = np.zeros(n_classes), np.zeros(n_classes)
+    for i in range(code.size):
+        c, w, h = code[i], boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
+        is_first = n_boxes[c] == 0
+        width[c, 0], height[c, 0] = w if is_first else min(width[c, 0], w), h if is_first else min(height[c, 0], h)
+        width[c, 1], height[c, 1] = max(width[c, 1], w), max(height[c, 1], h)
+        top[c] = max(top[c], boxes[i, 1] - bottom)
+        n_boxes[c] += 1
+    strip_height = np.empty(n_classes)
+    first_strip = np.zeros(n_classes + 1, np.int64)
+    for c in range(n_classes):
+        strip_height[c] = max(height[c, 1] * (1 + 1e-6), top[c] / (_STRIPS_PER_BOX * n_boxes[c] + _FEW_STRIPS))
+        first_strip[c + 1] = first_strip[c] + 1 + math.floor(top[c] / strip_height[c])
+    return _Classes(code, width, height, strip_height, first_strip)
+
+
+@kernel
+def _class_codes(boxes):
+    """Class of each box, numbered as they come, and the number of classes."""
+    n = boxes.shape[0]
+    low_w = low_h = 10_000
+    high_w = high_h = 0
+    for i in range(n):
+        w, h = _size_level(boxes[i, 2] - boxes[i, 0]), _size_level(boxes[i, 3] - boxes[i, 1])
+        low_w, high_w, low_h, high_h = min(low_w, w), max(high_w, w), min(low_h, h), max(high_h, h)
+    span = max(high_h - low_h + 1, 0)
+    known = np.zeros(max((high_w - low_w + 1) * span, 0), np.int32)  # number of the class from 1
+    code = np.empty(n, np.int32)
+    n_classes = 0
+    for i in range(n):
+        w, h = _size_level(boxes[i, 2] - boxes[i, 0]), _size_level(boxes[i, 3] - boxes[i, 1])
+        cell = (w - low_w) * span + h - low_h
+        if known[cell] == 0:
+            n_classes += 1
+            known[cell] = n_classes
+        code[i] = known[cell] - 1
+    return code, n_classes
 
 
 @kernel
@@ -127,135 +169,52 @@ def _size_level(length):
 
 
 @kernel
-def _size_classes(boxes):
-    """Class of each box by the intervals of its width and height."""
-    n = boxes.shape[0]
-    low_w = low_h = 10_000
-    high_w = high_h = 0
-    for i in range(n):
-        w, h = _size_level(boxes[i, 2] - boxes[i, 0]), _size_level(boxes[i, 3] - boxes[i, 1])
-        low_w, high_w, low_h, high_h = min(low_w, w), max(high_w, w), min(low_h, h), max(high_h, h)
-    span = max(high_h - low_h + 1, 0)
-    known = np.full(max(high_w - low_w + 1, 0) * span, -1, np.int32)
-    code = np.empty(n, np.int32)
-    n_classes = 0
-    for i in range(n):
-        w, h = _size_level(boxes[i, 2] - boxes[i, 0]), _size_level(boxes[i, 3] - boxes[i, 1])
-        cell = (w - low_w) * span + h - low_h
-        if known[cell] < 0:
-            known[cell] = n_classes
-            n_classes += 1
-        code[i] = known[cell]
-    narrowest, widest = np.full(n_classes, np.inf), np.zeros(n_classes)
-    lowest, highest = np.full(n_classes, np.inf), np.zeros(n_classes)
-    for i in range(n):
-        c, w, h = code[i], boxes[i, 2] - boxes[i, 0], boxes[i, 3] - boxes[i, 1]
-        narrowest[c], widest[c] = min(narrowest[c], w), max(widest[c], w)
-        lowest[c], highest[c] = min(lowest[c], h), max(highest[c], h)
-    return _Classes(code, narrowest, widest, lowest, highest)
-
-
-@kernel
-def _strip_heights(boxes, classes):
-    """Least ymin, and the height of the strips of each class: its highest box, at most 2^24 strips."""
-    bottom, top = np.inf, -np.inf
-    for i in range(boxes.shape[0]):
-        bottom, top = min(bottom, boxes[i, 1]), max(top, boxes[i, 1])
-    heights = np.empty(classes.highest.size)
-    for c in range(heights.size):
-        heights[c] = max(classes.highest[c] * (1 + 1e-6), (top - bottom) / _MOST_ROWS)
-    return bottom, heights
-
-
-@kernel
-def _comparable(classes, min_iou):
-    """Whether boxes of two classes can reach `min_iou` at all, (n_classes, n_classes)."""
-    n_classes = classes.widest.size
-    comparable = np.empty((n_classes, n_classes), np.bool_)
-    share = min_iou * (1 - _SLACK)
-    for a in range(n_classes):
-        for b in range(n_classes):
-            comparable[a, b] = (
-                share * max(classes.narrowest[a], classes.narrowest[b]) <= min(classes.widest[a], classes.widest[b])
-            ) and share * max(classes.lowest[a], classes.lowest[b]) <= min(classes.highest[a], classes.highest[b])
-    return comparable
-
-
-@kernel
-def _new_table(capacity):
-    """Empty table of a power-of-two capacity."""
-    return _Table(np.full(capacity, -1, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.int64))
-
-
-@kernel
-def _slot(table, class_code, row):
-    """Slot of (class, row), or the empty slot where it belongs."""
-    mask = table.row.size - 1
-    slot = (row + class_code * 1009) & mask
-    while table.class_code[slot] >= 0 and (table.class_code[slot] != class_code or table.row[slot] != row):
-        slot = (slot + 1) & mask
-    return slot
-
-
-@kernel
-def _assign_strips(boxes, class_code, heights, bottom):
-    """Strip of each box; class and row of each strip; and the table from these to the strip."""
-    n = boxes.shape[0]
-    table = _new_table(64)
-    strip = np.empty(n, np.int32)
-    strip_class, strip_row = np.empty(64, np.int64), np.empty(64, np.int64)
-    n_strips = 0
-    for i in range(n):
-        c = np.int64(class_code[i])
-        row = np.int64(math.floor((boxes[i, 1] - bottom) / heights[c]))
-        slot = _slot(table, c, row)
-        if table.class_code[slot] < 0:
-            if 2 * (n_strips + 1) > table.row.size:
-                table = _grown(table, strip_class, strip_row, n_strips)
-                strip_class = np.concatenate((strip_class, np.empty(strip_class.size, np.int64)))
-                strip_row = np.concatenate((strip_row, np.empty(strip_row.size, np.int64)))
-                slot = _slot(table, c, row)
-            table.class_code[slot], table.row[slot], table.strip[slot] = c, row, n_strips
-            strip_class[n_strips], strip_row[n_strips] = c, row
-            n_strips += 1
-        strip[i] = table.strip[slot]
-    return strip, strip_class[:n_strips], strip_row[:n_strips], table
-
-
-@kernel
-def _grown(table, strip_class, strip_row, n_strips):
-    """The table with twice the capacity."""
-    larger = _new_table(2 * table.row.size)
-    for s in range(n_strips):
-        slot = _slot(larger, strip_class[s], strip_row[s])
-        larger.class_code[slot], larger.row[slot], larger.strip[slot] = strip_class[s], strip_row[s], s
-    return larger
-
-
-@kernel
-def _strip_joins(strip_class, strip_row, table, comparable, heights):
+def _joins(start, classes, min_iou):
     """Pairs of strips that can hold overlapping boxes, each once: a strip with itself, then with its neighbours."""
-    n_strips = strip_class.size
-    joins = np.empty((4 * n_strips + 8, 2), np.int64)
+    joins = np.empty((64, 2), np.int64)
     n_joins = 0
-    for s in range(n_strips):
-        c = strip_class[s]
-        for other in range(heights.size):
-            if not comparable[c, other] or (heights[other], other) < (heights[c], c):
+    for c in range(classes.strip_height.size):
+        for s in range(classes.first_strip[c], classes.first_strip[c + 1]):
+            if start[s] == start[s + 1]:
                 continue
-            low, high = strip_row[s], strip_row[s] + 1
-            if other != c:
-                ratio = heights[c] / heights[other]
-                low = np.int64(math.floor(strip_row[s] * ratio - 1 - 1e-6))
-                high = np.int64(math.floor((strip_row[s] + 2) * ratio + 1e-6))
-            for row in range(low, high + 1):
-                slot = _slot(table, other, row)
-                if table.class_code[slot] >= 0:
-                    if n_joins == joins.shape[0]:
-                        joins = np.concatenate((joins, np.empty_like(joins)))
-                    joins[n_joins, 0], joins[n_joins, 1] = s, table.strip[slot]
-                    n_joins += 1
+            for other in range(classes.strip_height.size):
+                low, high = _neighbouring_strips(classes, s, (c, other), min_iou)
+                for neighbour in range(low, high):
+                    if start[neighbour] < start[neighbour + 1]:
+                        if n_joins == joins.shape[0]:
+                            joins = _doubled(joins)
+                        joins[n_joins, 0], joins[n_joins, 1] = s, neighbour
+                        n_joins += 1
     return joins[:n_joins]
+
+
+@kernel
+def _neighbouring_strips(classes, s, pair, min_iou):
+    """Strips ``[low, high)`` of class `other` to compare with strip s of class c; none where it is the other's turn."""
+    c, other = pair
+    height, other_height = classes.strip_height[c], classes.strip_height[other]
+    if c == other:
+        return s, min(s + 2, classes.first_strip[c + 1])
+    is_turn = height < other_height or (height == other_height and c < other)
+    share = min_iou * (1 - _SLACK)
+    is_comparable = True
+    for size in (classes.width, classes.height):
+        is_comparable &= share * max(size[c, 0], size[other, 0]) <= min(size[c, 1], size[other, 1])
+    if not (is_turn and is_comparable):
+        return 0, 0
+    row, ratio = s - classes.first_strip[c], height / other_height
+    first, end = classes.first_strip[other], classes.first_strip[other + 1]
+    low = max(first + math.floor(row * ratio - 1 - 1e-6), first)
+    return low, min(first + math.floor((row + 2) * ratio + 1e-6) + 1, end)
+
+
+@kernel
+def _doubled(joins):
+    """The same joins, with as much room again."""
+    larger = np.empty((2 * joins.shape[0], 2), np.int64)
+    for k in range(joins.shape[0]):
+        larger[k, 0], larger[k, 1] = joins[k, 0], joins[k, 1]
+    return larger
 
 
 @kernel
@@ -337,7 +296,9 @@ def components(strips, owner):
     Boxes connect where their IOU reaches that of the strips, unless they have the same `owner` >= 0.
     """
     n = strips.item.size
-    parent = np.arange(n, dtype=np.int32)
+    parent = np.empty(n, np.int32)
+    for place in range(n):
+        parent[place] = place
     found = np.empty(n + 1, np.int32)
     for join in range(strips.joins.shape[0]):
         first = strips.joins[join, 0]
@@ -369,7 +330,9 @@ def _root(parent, i):
 def _by_first_item(parent, item):
     """Components of places as components of items, each named by its first item."""
     n = parent.size
-    name = np.full(n, n, np.int32)
+    name = np.empty(n, np.int32)
+    for place in range(n):
+        name[place] = n
     for place in range(n):
         root = _root(parent, place)
         name[root] = min(name[root], item[place])
@@ -380,9 +343,11 @@ def _by_first_item(parent, item):
 
 
 @kernel
-def overlapping_pairs(strips, is_other, is_between):
-    """Items (n_pairs, 2) and IOU (n_pairs,) of the pairs that overlap enough; those between two sets alone if asked."""
-    pairs, iou = np.empty((1024, 2), np.int64), np.empty(1024)
+def overlapping_pairs(strips, is_other, is_between, pairs, iou):
+    """Number of pairs that overlap enough, those between the two sets alone if `is_between`.
+
+    Items (n_pairs, 2) and IOU (n_pairs,) are written as far as these arrays reach.
+    """
     found = np.empty(strips.item.size + 1, np.int32)
     placed = strips.sides.T
     n_pairs = 0
@@ -391,15 +356,11 @@ def overlapping_pairs(strips, is_other, is_between):
         low = 0
         for i in range(strips.start[first], strips.start[first + 1]):
             low, right = window(strips, join, i, low)
-            n_found = overlaps(strips, join, i, (low, right), found)
-            while n_pairs + n_found > iou.size:
-                pairs, iou = np.concatenate((pairs, np.empty_like(pairs))), np.concatenate((iou, np.empty_like(iou)))
-            for k in range(n_found):
+            for k in range(overlaps(strips, join, i, (low, right), found)):
                 a, b = strips.item[i], strips.item[found[k]]
-                if is_between and is_other[a] == is_other[b]:
-                    continue
                 value = box_iou(placed, i, found[k])
-                if value >= strips.min_iou:
-                    pairs[n_pairs, 0], pairs[n_pairs, 1], iou[n_pairs] = a, b, value
+                if value >= strips.min_iou and not (is_between and is_other[a] == is_other[b]):
+                    if n_pairs < iou.size:
+                        pairs[n_pairs, 0], pairs[n_pairs, 1], iou[n_pairs] = a, b, value
                     n_pairs += 1
-    return pairs[:n_pairs].copy(), iou[:n_pairs].copy()
+    return n_pairs
