@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from crowdtruth.problems import Finding, Source, StudyError, numbered_source, quoted
 
 TABLE_SUFFIXES = (".csv", ".parquet")
-_CHUNK = 1 << 24
+_CHUNK = 1 << 24  # bytes at once; a longer row is refused
 _HEADER_LIMIT = 1 << 20
 
 
@@ -105,6 +106,9 @@ def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Ce
 
     header = csv_header(path, name)
     _check_whole(path, name)
+    source = Source(name, lambda rows: [f"{name}, line {line}" for line in _lines_of_rows(path, len(header), rows)])
+    if len(list(islice(_records(path), 2))) < 2:
+        return Cells(pd.DataFrame({column: pd.Series(dtype="str") for column in wanted}), source, ())
     text = pa.dictionary(pa.int32(), pa.string()) if categorical else pa.string()
     broken: list[Any] = []
 
@@ -115,7 +119,7 @@ def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Ce
     try:
         table = arrow_csv.read_csv(
             path,
-            read_options=arrow_csv.ReadOptions(column_names=header, skip_rows_after_names=1),
+            read_options=arrow_csv.ReadOptions(column_names=header, skip_rows_after_names=1, block_size=_CHUNK),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=wanted,
@@ -126,7 +130,6 @@ def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Ce
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise StudyError(_why_unreadable(path, name, str(error))) from error
-    source = Source(name, lambda rows: [f"{name}, line {line}" for line in _lines_of_rows(path, len(header), rows)])
     findings = _broken_rows(path, name, header) if broken else ()
     return Cells(table.to_pandas(), source, findings)
 
