@@ -58,7 +58,8 @@ def _run_times(crowdtruth: list[str], data: Path, runs: int) -> list[float]:
 
 
 def _one_run(crowdtruth: list[str], data: Path, folder: Path, env: dict[str, str] | None) -> list[float]:
-    command = [*crowdtruth, "run", str(data), "--reference", str(data / "ground_truth.csv"), "--out", str(folder / "out")]
+    reference = ["--reference", str(data / "ground_truth.csv")]
+    command = [*crowdtruth, "run", str(data), *reference, "--out", str(folder / "out")]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env=env)
     return [time.perf_counter() - started]

@@ -58,7 +58,7 @@ def __dir__() -> list[str]:
 
 
 def _warn_of_the_foreign_distribution() -> None:
-    """Another project on PyPI is called crowdtruth and installs a package of this name: say so where both are present."""
+    """Another project on PyPI is called crowdtruth and installs a package of this name: say so where both are."""
     foreign = [
         info
         for folder in map(Path, sys.path)
@@ -69,9 +69,9 @@ def _warn_of_the_foreign_distribution() -> None:
         import warnings
 
         warnings.warn(
-            f"the unrelated distribution {foreign[0].name.rsplit('.', 1)[0]!r} is installed beside 'nucls' and brings an "
-            "import package of the same name, 'crowdtruth'; whichever was installed last has overwritten files of the "
-            "other. Uninstall both (pip uninstall crowdtruth nucls), then install nucls again",
+            f"the unrelated distribution {foreign[0].name.rsplit('.', 1)[0]!r} is installed beside 'nucls' and brings "
+            "an import package of the same name, 'crowdtruth'; whichever was installed last has overwritten files of "
+            "the other. Uninstall both (pip uninstall crowdtruth nucls), then install nucls again",
             stacklevel=3,
         )
 

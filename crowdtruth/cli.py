@@ -33,14 +33,19 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Workers; changes
 Format = Annotated[str | None, typer.Option(help="Format of STUDY; default: detected.", rich_help_panel=READING)]
 TaxonomyOption = Annotated[
     str | None,
-    typer.Option("--taxonomy", help="nucls, or a TOML file; default: the format's own, or none.", rich_help_panel=READING),
+    typer.Option(
+        "--taxonomy", help="nucls, or a TOML file; default: the format's own, or none.", rich_help_panel=READING
+    ),
 ]
 Normalise = Annotated[
     bool | None,
-    typer.Option("--normalise-labels", help="Map labels typed by hand to the taxonomy's names.", rich_help_panel=READING),
+    typer.Option(
+        "--normalise-labels", help="Map labels typed by hand to the taxonomy's names.", rich_help_panel=READING
+    ),
 ]
 Iou = Annotated[
-    float | None, typer.Option(help="IOU that every pair in an object reaches (default 0.25).", rich_help_panel=LOCATING)
+    float | None,
+    typer.Option(help="IOU that every pair in an object reaches (default 0.25).", rich_help_panel=LOCATING),
 ]
 Inclusive = Annotated[
     bool | None,
@@ -96,7 +101,7 @@ ReferenceOption = Annotated[
     str | None,
     typer.Option(
         "--reference",
-        help="Truth to judge against: a file, or cohort:P[@CONDITION]; default: the study's, else each cohort's own labels.",
+        help="Truth to judge against: a file, or cohort:P[@CONDITION]; default: the study's, else each one's cohort.",
         rich_help_panel=JUDGING,
     ),
 ]
@@ -107,7 +112,7 @@ TrainOn = Annotated[
 
 
 def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with errors in data or arguments told in one message, exit 1; anything else is a bug and shows itself."""
+    """`command` with wrong data or arguments told in one message, exit 1; anything else is a bug and shows itself."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
@@ -179,7 +184,7 @@ def run(
 
         crowdtruth run study --out results --reference ground_truth.csv
 
-        crowdtruth run nucls --out results --cohort P=SP+JP --cohort NP --reference cohort:P --classes super --train-on P@E
+        crowdtruth run nucls --out results --cohort P=SP+JP --cohort NP --reference cohort:P --train-on P@E
     """
     flags = {k: v for k, v in locals().items() if k not in ("study", "out", "preset", "config", "jobs")}
     from crowdtruth.pipeline import run_study

@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from crowdtruth import truth
 from crowdtruth.clustering import Preference
 from crowdtruth.study import Study
@@ -43,18 +41,18 @@ class RunOptions:
     """What a run does, apart from its study and its folder; jobs and progress change no result and are not here."""
 
     # reading
-    format: str | None = None             # None: detected
-    taxonomy: str | None = None           # None: the format's own, or labels as they come
-    normalise_labels: bool = False        # free text to the names of the taxonomy
+    format: str | None = None  # None: detected
+    taxonomy: str | None = None  # None: the format's own, or labels as they come
+    normalise_labels: bool = False  # free text to the names of the taxonomy
     # locating
     iou: float = 0.25
-    inclusive: bool = False               # the paper's inclusive-pixel IOU
+    inclusive: bool = False  # the paper's inclusive-pixel IOU
     method: str = "cannot_link"
     anchor_box: str = "medoid"
-    prefer: tuple[str, ...] = ()          # rater:SP.3@U-control, cohort:P@U-control, …
+    prefer: tuple[str, ...] = ()  # rater:SP.3@U-control, cohort:P@U-control, …
     # inferring
-    cohort: tuple[str, ...] = ()          # SP, or a union P=SP+JP; () is each cohort there is
-    condition: tuple[str, ...] = ()       # () is each condition there is
+    cohort: tuple[str, ...] = ()  # SP, or a union P=SP+JP; () is each cohort there is
+    condition: tuple[str, ...] = ()  # () is each condition there is
     model: str = "dawid-skene"
     start: float | str = truth.DEFAULT_START
     iterations: int = truth.DEFAULT_ITERATIONS
@@ -62,10 +60,10 @@ class RunOptions:
     pseudo_counts: float = truth.DEFAULT_PSEUDO_COUNTS
     acceleration: str | None = None
     min_detections: int = 1
-    classes: str | None = None            # grouping after inference: main, super or a TOML file
+    classes: str | None = None  # grouping after inference: main, super or a TOML file
     # judging, training
-    reference: str | None = None          # a file, or cohort:P[@CONDITION]
-    train_on: str | None = None           # COHORT[@CONDITION], or none
+    reference: str | None = None  # a file, or cohort:P[@CONDITION]
+    train_on: str | None = None  # COHORT[@CONDITION], or none
     seed: int = 0
 
     def __post_init__(self) -> None:

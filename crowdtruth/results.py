@@ -1,7 +1,7 @@
 """A result folder: its tables on disk and in memory, and the record that makes a run resumable.
 
-A step is kept only if its key - the program's version, the inputs' checksums, the options that matter to it and the keys
-of the steps it builds on - and the checksums of the files it wrote are those recorded in ``run.json``.
+A step is kept only if its key (the program's version, the inputs' checksums, the options that matter to it and the keys
+of the steps it builds on) and the checksums of the files it wrote are those recorded in ``run.json``.
 """
 
 import hashlib

@@ -12,9 +12,10 @@ def describe_study(study: Study) -> str:
     """What is in a study, line by line."""
     if study.is_located:
         ratings = study.ratings
+        what, items = ("a crowd table", "tasks") if study.is_crowd else ("a located study", "anchors")
+        n_items, n_raters = ratings["anchor"].nunique(), len(study.raters)
         lines = [
-            f"a {'crowd table' if study.is_crowd else 'located study'}: {len(ratings):,} ratings of "
-            f"{ratings['anchor'].nunique():,} {'tasks' if study.is_crowd else 'anchors'} by {len(study.raters):,} raters",
+            f"{what}: {len(ratings):,} ratings of {n_items:,} {items} by {n_raters:,} raters",
             _counts("labels", ratings["label"]),
         ]
     else:
@@ -55,7 +56,8 @@ def _describe_truth(results: ResultFolder) -> list[str]:
     if not results.has("truth"):
         return []
     return [
-        f"cohort {cohort}, condition {condition}: {len(rows):,} of {n_all:,} anchors are objects: {_shares(rows['label'])}"
+        f"cohort {cohort}, condition {condition}: {len(rows):,} of {n_all:,} anchors are objects: "
+        + _shares(rows["label"])
         for (cohort, condition), n_all, rows in _groups(results.table("truth"))
     ]
 
@@ -86,7 +88,8 @@ def _describe_raters(results: ResultFolder) -> list[str]:
     raters = results.table("raters")
     lines = []
     for (condition, reference), rows in raters.groupby(["condition", "reference"], sort=False):
-        ranges = [f"{name} {rows[name].min():.3f}–{rows[name].max():.3f}" for name in _SCORES if rows[name].notna().any()]
+        scored = [name for name in _SCORES if rows[name].notna().any()]
+        ranges = [f"{name} {rows[name].min():.3f}–{rows[name].max():.3f}" for name in scored]
         lines.append(f"{len(rows)} raters, condition {condition}, against {reference}: {', '.join(ranges)}")
     return lines
 

@@ -8,8 +8,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ORDER = [
-    "_kernels", "files", "parallel", "taxonomy", "boxes", "study", "formats", "clustering", "ratings", "truth",
-    "metrics", "accuracy", "synthetic", "training", "options", "results", "pipeline", "cli",
+    "_kernels", "problems", "cells", "files", "parallel", "taxonomy", "boxes", "checks", "located", "study", "formats",
+    "merging", "clustering", "ratings", "truth", "metrics", "references", "outcomes", "accuracy", "synthetic",
+    "training", "options", "results", "steps", "pipeline", "summary", "terminal", "cli",
 ]  # fmt: skip
 
 FORBIDDEN = {
