@@ -138,7 +138,7 @@ def chosen_options(preset: str, config: Path | None, flags: dict[str, Any]) -> A
     """`RunOptions` from the arguments of a command."""
     from crowdtruth.options import make_options
 
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
     if given.get("start") not in (None, "votes"):
         given["start"] = float(given["start"])
     return make_options(preset=preset, config=config, flags=given)

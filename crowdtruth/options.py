@@ -7,10 +7,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from crowdtruth import truth
-from crowdtruth.clustering import Preference
+from crowdtruth.clustering import AnchorBox, Preference
+from crowdtruth.merging import Method
 from crowdtruth.study import Study
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -31,9 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The paper's settings; its published program's preference order of anchor boxes is the separate option `prefer`."""
 
-METHODS = ("cannot_link", "demotion", "unconstrained")
-ANCHOR_BOXES = ("medoid", "mean", "median")
-MODELS = ("dawid-skene", "one-coin", "majority")
+Model = Literal["dawid-skene", "one-coin", "majority"]
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,18 @@ class RunOptions:
     # locating
     iou: float = 0.25
     inclusive: bool = False  # the paper's inclusive-pixel IOU
-    method: str = "cannot_link"
-    anchor_box: str = "medoid"
+    method: Method = "cannot_link"
+    anchor_box: AnchorBox = "medoid"
     prefer: tuple[str, ...] = ()  # rater:SP.3@U-control, cohort:P@U-control, …
     # inferring
     cohort: tuple[str, ...] = ()  # SP, or a union P=SP+JP; () is each cohort there is
     condition: tuple[str, ...] = ()  # () is each condition there is
-    model: str = "dawid-skene"
+    model: Model = "dawid-skene"
     start: float | str = truth.DEFAULT_START
     iterations: int = truth.DEFAULT_ITERATIONS
     tolerance: float = truth.DEFAULT_TOLERANCE
     pseudo_counts: float = truth.DEFAULT_PSEUDO_COUNTS
-    acceleration: str | None = None
+    acceleration: Literal["squarem"] | None = None
     min_detections: int = 1
     classes: str | None = None  # grouping after inference: main, super or a TOML file
     # judging, training
@@ -67,9 +66,10 @@ class RunOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_choice("method", self.method, METHODS)
-        _check_choice("anchor_box", self.anchor_box, ANCHOR_BOXES)
-        _check_choice("model", self.model, MODELS)
+        _check_choice("method", self.method, get_args(Method))
+        _check_choice("anchor_box", self.anchor_box, ("medoid", "mean", "median"))  # weights come with rater quality
+        _check_choice("model", self.model, get_args(Model))
+        _check_choice("acceleration", self.acceleration, ("squarem", None))
         if not 0 < self.iou <= 1:
             raise ValueError(f"iou must lie in (0, 1], got {self.iou}")
         for name in ("iterations", "min_detections"):
@@ -77,9 +77,9 @@ class RunOptions:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
 def make_options(

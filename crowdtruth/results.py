@@ -72,7 +72,7 @@ class ResultFolder:
 def read_result(path: Path) -> pd.DataFrame:
     """A table of a result folder as it was in memory: numbers exact, flags as booleans, absent text as ``""``."""
     frame = read_table(path, floats=_FLOATS, integers=_INTEGERS, booleans=_FLAGS)
-    text = frame.select_dtypes("str").columns
+    text: list[str] = list(frame.select_dtypes("str").columns)
     return frame.assign(**{name: frame[name].fillna("") for name in text})
 
 

@@ -94,7 +94,7 @@ def check_options(run: Run) -> Tables:
 def locate(run: Run) -> Tables:
     """Anchors and members: clustered, or as a located study brings them."""
     study, options = run.study, run.options
-    if study.is_located:
+    if study.anchors is not None:
         return {"anchors": study.anchors}
     located = cluster_annotations(
         study.annotations,
@@ -112,7 +112,7 @@ def locate(run: Run) -> Tables:
 def rate(run: Run) -> Tables:
     """What each asked rater said of each anchor."""
     study = run.study
-    if study.is_located:
+    if study.ratings is not None:
         return {"ratings": study.ratings}
     tables = run.results.table
     return {"ratings": rate_anchors(tables("members"), study.assignments, study.raters, tables("anchors"))}
@@ -159,7 +159,7 @@ def estimator_of(options: RunOptions, *, jobs: int) -> Any:
     """The model of truth that the options ask for."""
     if options.model == "majority":
         return MajorityVote()
-    arguments = {
+    arguments: dict[str, Any] = {
         "start": options.start,
         "n_iter": options.iterations,
         "tolerance": options.tolerance,

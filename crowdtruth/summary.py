@@ -10,8 +10,8 @@ _SCORES = ("precision", "recall", "f1", "class_accuracy")
 
 def describe_study(study: Study) -> str:
     """What is in a study, line by line."""
-    if study.is_located:
-        ratings = study.ratings
+    ratings = study.ratings
+    if ratings is not None:
         what, items = ("a crowd table", "tasks") if study.is_crowd else ("a located study", "anchors")
         n_items, n_raters = ratings["anchor"].nunique(), len(study.raters)
         lines = [

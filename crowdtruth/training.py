@@ -61,7 +61,7 @@ def training_table(
     table = anchors[["fov", "anchor", *_BOX]].merge(
         chosen.drop(columns=["fov", *_BOX]), on="anchor", how="inner", validate="one_to_one"
     )
-    classes = [c for c in table if c.startswith(_PROBABILITY) and c != undetected]
+    classes = [c for c in map(str, table.columns) if c.startswith(_PROBABILITY) and c != undetected]
     p_exists = 1 - table[undetected]
     given_existence = table[classes].div(table[classes].sum(axis=1), axis=0)
     outlines = outlines_of_anchors(table, members, annotations, condition=condition, raters=raters)

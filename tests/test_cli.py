@@ -67,7 +67,7 @@ BAD_TABLES = {
     "non-numeric coordinate": ("annotations.csv", GOOD + "f,a,ten,10,30,30,tumor\n", "ten"),
     "infinite coordinate": ("annotations.csv", GOOD + "f,a,inf,10,30,30,tumor\n", "inf"),
     "box without area": ("annotations.csv", GOOD + "f,a,30,10,30,30,tumor\n", "xmax"),
-    "mark by a rater not assigned": ("assignments.csv", "fov,rater\nf,a\n", "annotations.csv, line 3, column rater"),
+    "mark by a rater not assigned": ("assignments.csv", "fov,rater\nf,a\n", "annotations.csv, line 3, rater"),
     "unknown FOV in assignments": ("assignments.csv", "fov,rater\nf,a\nf,b\nnowhere,a\n", "nowhere"),
     "unknown rater": ("raters.csv", "rater,cohort\na,P\n", "b"),
     "reserved label": ("annotations.csv", GOOD + "f,a,50,50,60,60,undetected\n", "undetected"),
