@@ -15,6 +15,7 @@ from crowdtruth.synthetic.parameters import TissueParameters
 
 _CANDIDATES = 24  # places tried for a nucleus before the one of least overlap is taken
 _SMALLEST_SIDE = 6  # pixels
+_CLOSE = 0.04  # IOU up to which nuclei lie beside each other
 _PATCHES_PER_NICHE = 2
 
 
@@ -136,14 +137,14 @@ def _place(
         else:
             centres = rng.uniform(0, tissue.fov_side, (_CANDIDATES, 2))
         candidates = whole_boxes(_reflect(centres, tissue.fov_side), np.tile(size, (_CANDIDATES, 1)))
-        boxes[i] = _roomiest(candidates, boxes[:i], tissue.max_iou if is_touching else 0.0)
+        boxes[i] = _roomiest(candidates, boxes[:i], tissue.max_iou if is_touching else _CLOSE)
     return boxes
 
 
 def _beside(box: NDArray[np.float64], size: NDArray[np.float64], rng: Generator) -> NDArray[np.float64]:
     """Centres of nuclei of this size that touch or slightly overlap the one in `box`, (n_candidates, 2)."""
     angle = rng.uniform(0, 2 * np.pi, _CANDIDATES)
-    reach = (np.sqrt((box[2:] - box[:2]).prod()) + np.sqrt(size.prod())) / 2 * rng.uniform(0.8, 1.1, _CANDIDATES)
+    reach = (np.sqrt((box[2:] - box[:2]).prod()) + np.sqrt(size.prod())) / 2 * rng.uniform(0.85, 1.1, _CANDIDATES)
     return (box[:2] + box[2:]) / 2 + reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 

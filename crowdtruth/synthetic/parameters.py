@@ -27,15 +27,15 @@ class TissueParameters:
     hospitals: Mapping[str, float]  # hospital -> relative number of slides
     fov_side: int = 325  # 65 µm
     mpp: float = 0.2  # micrometres per pixel
-    n_slides: int = 20
+    n_slides: int = 30
     nuclei_median: float = 21.0  # nuclei per FOV are log-normal between the limits
     nuclei_log_sd: float = 0.5
     nuclei_min: int = 10
     nuclei_max: int = 90
-    slide_concentration: float = 3.0  # Dirichlet of the niches of a slide; small: slides differ
-    fov_concentration: float = 2.0  # Dirichlet of the niches of an FOV around those of its slide
-    patch_spread: float = 45.0  # standard deviation of nuclei around the centre of their patch
-    touching: float = 0.35  # share of nuclei placed right beside one of their niche
+    slide_concentration: float = 4.0  # Dirichlet of the niches of a slide; small: slides differ
+    fov_concentration: float = 1.0  # Dirichlet of the niches of an FOV around those of its slide
+    patch_spread: float = 55.0  # standard deviation of nuclei around the centre of their patch
+    touching: float = 0.1  # share of nuclei placed right beside one of their niche
     max_iou: float = 0.25  # nuclei overlap no more, where there is room
     distractors_per_fov: float = 4.0  # things that are no nuclei, which several raters may mark
     distractor_side: float = 24.0

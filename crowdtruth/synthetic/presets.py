@@ -44,11 +44,11 @@ _NICHES = {
     "mitotic_figure": {"nest": 1.0},
     "vascular_endothelium": {"stroma": 1.0},
     "myoepithelium": {"duct": 1.0},
-    "apoptotic_body": {"nest": 0.7, "lymphoid": 0.2, "stroma": 0.1},
+    "apoptotic_body": {"nest": 0.5, "debris": 0.3, "lymphoid": 0.1, "stroma": 0.1},
     "neutrophil": {"lymphoid": 0.6, "stroma": 0.4},
     "ductal_epithelium": {"duct": 1.0},
     "eosinophil": {"lymphoid": 1.0},
-    "unlabeled": {"nest": 0.32, "lymphoid": 0.3, "stroma": 0.28, "plasmacytic": 0.1},
+    "unlabeled": {"debris": 0.4, "nest": 0.2, "lymphoid": 0.18, "stroma": 0.16, "plasmacytic": 0.06},
 }
 
 _HOSPITALS = {
