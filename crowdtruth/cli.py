@@ -83,10 +83,10 @@ Start = Annotated[
 Iterations = Annotated[int | None, typer.Option(min=1, help="EM iterations at most.", rich_help_panel=INFERRING)]
 Tolerance = Annotated[
     float | None,
-    typer.Option(help="EM stops when no probability moves more; 0 runs all iterations.", rich_help_panel=INFERRING),
+    typer.Option(help="EM stops when the objective gains less per rating; 0: never early.", rich_help_panel=INFERRING),
 ]
 PseudoCounts = Annotated[
-    float | None, typer.Option(help="Pseudo-counts on each confusion entry.", rich_help_panel=INFERRING)
+    float | None, typer.Option(help="Ratings added to each row of each rater's confusion.", rich_help_panel=INFERRING)
 ]
 Acceleration = Annotated[str | None, typer.Option(help="squarem: fewer passes of EM.", rich_help_panel=INFERRING)]
 MinDetections = Annotated[

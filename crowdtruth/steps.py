@@ -1,5 +1,6 @@
 """The steps of a run: each computes its tables from the study, the options and the tables of earlier steps."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,7 @@ class Run:
             taxonomy=self.options.taxonomy,
             normalise_labels=self.options.normalise_labels,
         )
+        self.results.record["notes"] = list(study.notes)
         for note in study.notes:
             say(note)
         return study
@@ -141,7 +143,7 @@ def infer_tables(run: Run, ratings: pd.DataFrame, anchors: pd.DataFrame, clicked
         jobs=run.jobs,
     )
     for message in inference.messages:
-        say(message)
+        warnings.warn(message, stacklevel=2)  # the step keeps it in run.json
     return {"truth": inference.truth, "confusion": inference.confusion}
 
 

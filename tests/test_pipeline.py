@@ -118,6 +118,14 @@ def test_run_study__records_how_it_was_made(study: Path, tmp_path: Path) -> None
     assert all(step["seconds"] >= 0 for step in record["steps"].values())
 
 
+def test_run_study__records_what_it_had_to_say(study: Path, tmp_path: Path) -> None:
+    (study / "assignments.csv").unlink()
+    pipeline.run_study(study, tmp_path / "out", RunOptions(iterations=1))
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert "no assignments" in record["notes"][0]
+    assert "ended before convergence" in record["steps"]["infer"]["warnings"][0]
+
+
 def test_run_study__asks_which_cohort_to_train_on_before_it_works(study: Path, tmp_path: Path) -> None:
     (study / "raters.csv").write_text("rater,cohort\na,SP\nb,NP\nc,NP\n")
     with pytest.raises(ValueError, match=r"--train-on.*NP@all, SP@all"):
