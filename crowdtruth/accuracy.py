@@ -80,6 +80,18 @@ def label_accuracy(outcomes: Outcomes) -> pd.DataFrame:
         who (cohort or rater), condition, reference, grouping, metric, class (empty: all), value, n. `n` is what the
         value is a share of. Metrics of all classes: precision, recall, f1, class_accuracy, mcc; of one: recall (of its
         objects, found under any label), class_recall and class_precision (among found objects).
+
+    Examples
+    --------
+    >>> said = {"anchor": ["t1", "t2"], "label": ["x", "y"]}
+    >>> ratings = pd.DataFrame({**said, "fov": "", "rater": "r", "condition": "all"})
+    >>> gold = task_reference(pd.DataFrame({"anchor": ["t1", "t2"], "label": ["x", "x"]}), "truth.csv")
+    >>> raters = pd.DataFrame({"rater": ["r"], "cohort": ["all"]})
+    >>> judged = rater_outcomes(gold, assignments=raters[:0], raters=raters, ratings=ratings)
+    >>> label_accuracy(judged)[["metric", "class", "value", "n"]].head(2)
+               metric class  value  n
+    0  class_accuracy          0.5  2
+    1             mcc          NaN  2
     """
     overall = _scores(outcomes)
     parts = [_overall_rows(overall, outcomes.has_detection), *_class_rows(outcomes, overall)]

@@ -80,6 +80,17 @@ def rater_outcomes(
     ------
     ValueError
         If the table that the reference needs is not given, or a label is outside the grouping.
+
+    Examples
+    --------
+    >>> from crowdtruth.references import task_reference
+    >>> said = {"anchor": ["t1", "t2"], "label": ["x", "y"]}
+    >>> ratings = pd.DataFrame({**said, "fov": "", "rater": "r", "condition": "all"})
+    >>> gold = task_reference(pd.DataFrame({"anchor": ["t1"], "label": ["y"]}), "truth.csv")
+    >>> raters = pd.DataFrame({"rater": ["r"], "cohort": ["all"]})
+    >>> rater_outcomes(gold, assignments=raters[:0], raters=raters, ratings=ratings).rows[["true", "assigned"]]
+      true assigned
+    0    y        x
     """
     rules = _Rules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
     if reference.kind == "boxes":
@@ -119,6 +130,22 @@ def label_outcomes(
     assignments, raters : as of the study
     cohorts : cohort in `truth` -> cohorts in `raters` it unites; default: each is itself
     grouping, ambiguous, iou_threshold, inclusive : see `rater_outcomes`
+
+    Raises
+    ------
+    ValueError
+        If a label of an outside reference is not in the grouping.
+
+    Examples
+    --------
+    >>> from crowdtruth.references import task_reference
+    >>> truth = pd.DataFrame({"anchor": ["t1"], "fov": [""], "cohort": ["all"], "condition": ["all"], "label": ["x"],
+    ...                       "is_object": [True]})
+    >>> gold = task_reference(pd.DataFrame({"anchor": ["t1"], "label": ["x"]}), "truth.csv")
+    >>> nobody = pd.DataFrame({"fov": [], "rater": [], "condition": []})
+    >>> label_outcomes(gold, truth=truth, assignments=nobody, raters=nobody).rows[["who", "true", "assigned"]]
+       who true assigned
+    0  all    x        x
     """
     rules = _Rules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
     rows = truth.rename(columns={"cohort": "who"})

@@ -75,6 +75,14 @@ def cohort_reference(
     ------
     ValueError
         If there are no labels of this cohort and condition, saying which there are.
+
+    Examples
+    --------
+    >>> truth = pd.DataFrame({"anchor": ["a"], "fov": ["f"], "cohort": ["P"], "condition": ["U"], "label": ["x"],
+    ...                       "is_object": [True]})
+    >>> ratings = pd.DataFrame({"anchor": ["a"], "rater": ["r"], "cohort": ["P"], "condition": ["U"], "label": ["x"]})
+    >>> cohort_reference(truth, ratings, cohort="P", condition="U").name
+    'cohort:P@U'
     """
     _need_columns("truth", truth, ["anchor", "fov", "cohort", "condition", "label", "is_object"])
     table = truth[["anchor", "fov", "cohort", "condition", "label", "is_object"]].astype({"is_object": bool})
