@@ -97,7 +97,7 @@ def careful_posterior(codes: Any, table: Any, n_classes: int, posterior: Any) ->
         return -np.inf
     top = exponents[posterior[0, :n_classes] > 0.0].max()
     for k in range(n_classes):
-        posterior[0, k] = math.ldexp(posterior[0, k], max(exponents[k] - top, -4 * _STEP))
+        posterior[0, k] = math.ldexp(posterior[0, k], int(max(exponents[k] - top, -4 * _STEP)))
     likelihood = posterior[0].sum()
     posterior[0] /= likelihood
     return math.log(likelihood) + top * math.log(2.0)

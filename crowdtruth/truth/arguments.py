@@ -111,34 +111,20 @@ def _check_confusion(confusion: NDArray[np.float64], sparse: SparseRatings) -> N
         )
 
 
-def pseudo_table(sparse: SparseRatings, pseudo_counts: float | ArrayLike, prevalence_counts: float) -> Table:
-    """Pseudo-counts in the layout of the M-step, (n_classes + 1, n_lanes)."""
-    check_counts(pseudo_counts, prevalence_counts)
+def pseudo_table(sparse: SparseRatings, pseudo_counts: float) -> Table:
+    """Pseudo-counts in the layout of the M-step, (n_classes + 1, n_lanes): last row, the prevalence's."""
     n_classes = sparse.n_classes
-    counts = np.asarray(pseudo_counts, dtype=np.float64)
-    if counts.ndim == 0:
-        counts = counts * even_errors(PRIOR_QUALITY, n_classes)
-    if counts.shape != (n_classes, n_classes):
-        raise ValueError(
-            f"pseudo_counts is a number or has the shape {(n_classes, n_classes)} [true, assigned], got {counts.shape}"
-        )
     table = np.zeros((n_classes + 1, sparse.n_lanes))
-    table[:n_classes, :n_classes] = counts.T
-    table[n_classes, :n_classes] = prevalence_counts
+    table[:n_classes, :n_classes] = pseudo_counts * even_errors(PRIOR_QUALITY, n_classes).T
+    table[n_classes, :n_classes] = pseudo_counts
     return table
 
 
-def check_counts(pseudo_counts: float | ArrayLike, prevalence_counts: float) -> None:
-    """Raise unless all pseudo-counts are finite and not negative."""
-    for name, counts in (("pseudo_counts", pseudo_counts), ("prevalence_counts", prevalence_counts)):
-        values = np.asarray(counts, dtype=np.float64)
-        if not (np.isfinite(values) & (values >= 0)).all():
-            raise ValueError(f"{name} must be finite and not negative, got {counts!r}")
-
-
-def check_iterations(n_iter: int, tolerance: float) -> None:
-    """Raise unless there is an iteration to do and the tolerance is a number from 0."""
+def check_fit_arguments(n_iter: int, tolerance: float, pseudo_counts: float) -> None:
+    """Raise unless there is an iteration to do, and tolerance and pseudo-counts are numbers from 0."""
     if n_iter < 1:
         raise ValueError(f"n_iter must be at least 1, got {n_iter}")
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0, got {tolerance}")
+    if not 0 <= pseudo_counts < np.inf:
+        raise ValueError(f"pseudo_counts must be finite and not negative, got {pseudo_counts}")

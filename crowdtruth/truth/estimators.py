@@ -28,8 +28,7 @@ from crowdtruth.truth.arguments import (
     PRIOR_QUALITY,
     Gold,
     RatingsLike,
-    check_counts,
-    check_iterations,
+    check_fit_arguments,
     encode,
     pseudo_table,
     start_table,
@@ -55,9 +54,7 @@ DEFAULT_ITERATIONS = 1000
 DEFAULT_TOLERANCE = 1e-8
 DEFAULT_PSEUDO_COUNTS = 1.0
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"start": 0.7, "n_iter": 70, "tolerance": 0.0, "pseudo_counts": 0.0, "prevalence_counts": 0.0}
-}
+PRESETS: dict[str, dict[str, Any]] = {"paper": {"start": 0.7, "n_iter": 70, "tolerance": 0.0, "pseudo_counts": 0.0}}
 
 
 class ConvergenceWarning(RuntimeWarning):
@@ -129,7 +126,7 @@ class MajorityVote(Estimator):
     def fit(self, ratings: RatingsLike, gold: Gold | None = None) -> Self:
         """Count the votes; `gold` gives the class of some items (name → class, or a code per item with -1)."""
         encoded, sparse = encode(ratings, self.classes, gold)
-        model = FreeConfusion(sparse, start_table(sparse, "votes"), pseudo_table(sparse, 0.0, 0.0))
+        model = FreeConfusion(sparse, start_table(sparse, "votes"), pseudo_table(sparse, 0.0))
         shares = vote_posteriors(sparse)
         with passes_over(sparse, 1) as passes:
             table = model.maximise(passes.sums_of(shares))
@@ -147,8 +144,7 @@ class OneCoin(Estimator):
     start : the initial quality of every rater, or "votes": from the vote shares
     n_iter : most iterations
     tolerance : iterations end when the objective gains less than this per rating, in nats; 0: never early
-    pseudo_counts : ratings added to each rater's own, right as often as `PRIOR_QUALITY`
-    prevalence_counts : items added to each class
+    pseudo_counts : ratings added to each rater's own, right as often as `PRIOR_QUALITY`; and items added to each class
     classes : in order; default: the labels that occur, sorted
     jobs : threads; no bit of the result depends on it
 
@@ -167,7 +163,6 @@ class OneCoin(Estimator):
         n_iter: int = DEFAULT_ITERATIONS,
         tolerance: float = DEFAULT_TOLERANCE,
         pseudo_counts: float = DEFAULT_PSEUDO_COUNTS,
-        prevalence_counts: float = 0.0,
         classes: Sequence[Any] | None = None,
         jobs: int = 1,
     ) -> None:
@@ -175,20 +170,17 @@ class OneCoin(Estimator):
         self.n_iter = n_iter
         self.tolerance = tolerance
         self.pseudo_counts = pseudo_counts
-        self.prevalence_counts = prevalence_counts
         self.classes = classes
         self.jobs = jobs
 
     def fit(self, ratings: RatingsLike, gold: Gold | None = None) -> Self:
         """Infer by EM; `gold` gives the class of some items (name → class, or a code per item with -1)."""
-        check_iterations(self.n_iter, self.tolerance)
-        check_counts(self.pseudo_counts, self.prevalence_counts)
+        check_fit_arguments(self.n_iter, self.tolerance, self.pseudo_counts)
         if not isinstance(self.start, (str, float, int)):
             raise TypeError(f"the start of one-coin is a quality or 'votes', got {type(self.start).__name__}")
         encoded, sparse = encode(ratings, self.classes, gold)
-        right, wrong = self.pseudo_counts * PRIOR_QUALITY, self.pseudo_counts * (1 - PRIOR_QUALITY)
         start = start_table(sparse, self.start)
-        model = OneQuality(sparse, start, right, wrong, self.prevalence_counts)
+        model = OneQuality(sparse, start, PRIOR_QUALITY, self.pseudo_counts)
         with passes_over(sparse, self.jobs) as passes:
             if isinstance(self.start, str):
                 start = _from_votes(passes, sparse, model)
@@ -211,8 +203,7 @@ class DawidSkene(Estimator):
     n_iter : most iterations, each one pass over the ratings
     tolerance : iterations end when the objective gains less than this per rating, in nats; 0: never early
     pseudo_counts : ratings added to each row of each rater's confusion, right as often as `PRIOR_QUALITY` and else
-        spread evenly; or how many of each, (n_classes, n_classes), axes [true, assigned]
-    prevalence_counts : items added to each class
+        spread evenly; and items added to each class
     classes : in order; default: the labels that occur, sorted
     acceleration : None, or "squarem": fewer passes to the same likelihood
     jobs : threads; no bit of the result depends on it
@@ -237,8 +228,7 @@ class DawidSkene(Estimator):
         start: float | str | ArrayLike = DEFAULT_START,
         n_iter: int = DEFAULT_ITERATIONS,
         tolerance: float = DEFAULT_TOLERANCE,
-        pseudo_counts: float | ArrayLike = DEFAULT_PSEUDO_COUNTS,
-        prevalence_counts: float = 0.0,
+        pseudo_counts: float = DEFAULT_PSEUDO_COUNTS,
         classes: Sequence[Any] | None = None,
         acceleration: Literal["squarem"] | None = None,
         jobs: int = 1,
@@ -247,7 +237,6 @@ class DawidSkene(Estimator):
         self.n_iter = n_iter
         self.tolerance = tolerance
         self.pseudo_counts = pseudo_counts
-        self.prevalence_counts = prevalence_counts
         self.classes = classes
         self.acceleration = acceleration
         self.jobs = jobs
@@ -272,12 +261,12 @@ class DawidSkene(Estimator):
 
     def fit(self, ratings: RatingsLike, gold: Gold | None = None) -> Self:
         """Infer by EM; `gold` gives the class of some items (name → class, or a code per item with -1)."""
-        check_iterations(self.n_iter, self.tolerance)
+        check_fit_arguments(self.n_iter, self.tolerance, self.pseudo_counts)
         if self.acceleration not in (None, "squarem"):
             raise ValueError(f"acceleration must be None or 'squarem', got {self.acceleration!r}")
         encoded, sparse = encode(ratings, self.classes, gold)
         start = start_table(sparse, self.start)
-        model = FreeConfusion(sparse, start, pseudo_table(sparse, self.pseudo_counts, self.prevalence_counts))
+        model = FreeConfusion(sparse, start, pseudo_table(sparse, self.pseudo_counts))
         maximise = squarem if self.acceleration else expectation_maximization
         with passes_over(sparse, self.jobs) as passes:
             if isinstance(self.start, str):

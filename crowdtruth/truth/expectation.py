@@ -146,30 +146,28 @@ class OneQuality:
 
     sparse: SparseRatings
     start: Table
-    right: float  # pseudo-counts of right and of wrong ratings
-    wrong: float
-    prevalence: float  # pseudo-count of each class
+    prior_quality: float  # how often a pseudo-rating is right
+    pseudo_counts: float  # ratings of each rater, and items of each class
 
     def maximise(self, sums: Table) -> Table:
         """Expected share of right ratings of each rater."""
         counts = confusion_of(self.sparse, sums)
-        n_right = np.einsum("jkk->j", counts) + self.right
-        n_all = counts.sum(axis=(1, 2)) + self.right + self.wrong
+        n_right = np.einsum("jkk->j", counts) + self.pseudo_counts * self.prior_quality
+        n_all = counts.sum(axis=(1, 2)) + self.pseudo_counts
         start = np.einsum("jkk->jk", confusion_of(self.sparse, self.start))[:, :1].ravel()
         quality = np.divide(n_right, n_all, out=start.copy(), where=n_all > 0)
-        prevalence = sums[-1, : self.sparse.n_classes] + self.prevalence
+        prevalence = sums[-1, : self.sparse.n_classes] + self.pseudo_counts
         return table_of(self.sparse, even_errors(quality, self.sparse.n_classes), prevalence / prevalence.sum())
 
     def log_prior(self, table: Table) -> float:
-        """Log-density of the Beta whose counts the pseudo-counts are, up to a constant."""
-        quality = np.einsum("jkk->jk", confusion_of(self.sparse, table))[:, :1]
-        terms = (
-            (self.right, quality),
-            (self.wrong, 1 - quality),
-            (self.prevalence, table[-1, : self.sparse.n_classes]),
-        )
+        """Log-density of the Beta and the Dirichlet whose counts the pseudo-counts are, up to a constant."""
+        if self.pseudo_counts == 0 or self.sparse.n_classes == 1:
+            return 0.0
+        quality = np.einsum("jkk->jk", confusion_of(self.sparse, table))[:, 0]
+        prevalence = table[-1, : self.sparse.n_classes]
         with np.errstate(divide="ignore"):
-            return float(sum(count * np.log(p).sum() for count, p in terms if count > 0))
+            of_quality = self.prior_quality * np.log(quality) + (1 - self.prior_quality) * np.log1p(-quality)
+            return float(self.pseudo_counts * (of_quality.sum() + np.log(prevalence).sum()))
 
 
 def even_errors(quality: NDArray[np.float64] | float, n_classes: int) -> NDArray[np.float64]:
@@ -298,16 +296,21 @@ def expectation_maximization(passes: Passes, model: Model, start: Table, *, n_it
     while len(trace) < n_iter:
         point = evaluate(passes, model, point.following)
         trace.append(point.objective)
-        if trace[-1] - trace[-2] < tolerance * passes.n_ratings:
+        if has_settled(passes, trace[-1] - trace[-2], tolerance):
             break
     return finish(passes, point, trace, n_iter=len(trace), tolerance=tolerance)
+
+
+def has_settled(passes: Passes, gain: float, tolerance: float) -> bool:
+    """Whether an iteration gained less than `tolerance` per rating; never with tolerance 0, whatever the rounding."""
+    return tolerance > 0 and gain < tolerance * passes.n_ratings
 
 
 def finish(passes: Passes, point: Point, trace: list[float], *, n_iter: int, tolerance: float) -> Fit:
     """The result after the last iteration, which began at `point`."""
     posteriors = passes.posteriors(point.table)
     gain = trace[-1] - trace[-2] if len(trace) > 1 else np.inf
-    converged = bool(gain < tolerance * passes.n_ratings or gain <= _ROUNDING * abs(trace[-1]))
+    converged = bool(has_settled(passes, gain, tolerance) or gain <= _ROUNDING * abs(trace[-1]))
     moving = 0.0
     if not converged and len(posteriors):
         next_labels = passes.posteriors(point.following).argmax(axis=1)

@@ -165,11 +165,12 @@ def _as_anchors(column: pd.Series, anchors: pd.Series) -> pd.Categorical:
     """Rated anchors as categories in the order of the anchor table."""
     if anchors.duplicated().any():
         raise ValueError(f"every anchor has one row; {anchors[anchors.duplicated()].iloc[0]!r} has several")
-    rated = pd.Categorical(column, categories=anchors)
-    if (rated.codes < 0).any():
-        row = int((rated.codes < 0).argmax())
+    codes, rated = pd.factorize(column)
+    places = pd.Index(anchors).get_indexer(pd.Index(rated))[codes]
+    if (places < 0).any():
+        row = int((places < 0).argmax())
         raise ValueError(f"every rated anchor is among the anchors; row {row} of the ratings has {column.iloc[row]!r}")
-    return rated
+    return pd.Categorical.from_codes(places, categories=pd.Index(anchors))
 
 
 def _only(encoded: EncodedRatings, chosen: NDArray[np.bool_]) -> tuple[EncodedRatings, NDArray[np.intp]]:

@@ -6,7 +6,7 @@ Varadhan and Roland (2008), Scandinavian Journal of Statistics 35, 335–353, sc
 import numpy as np
 
 from crowdtruth._kernels import em
-from crowdtruth.truth.expectation import Fit, FreeConfusion, Passes, Point, Table, evaluate, finish
+from crowdtruth.truth.expectation import Fit, FreeConfusion, Passes, Point, Table, evaluate, finish, has_settled
 
 _KEPT = 0.1
 """A jump keeps at least this share of each probability: zero would rule a label out for ever."""
@@ -23,8 +23,7 @@ def squarem(passes: Passes, model: FreeConfusion, start: Table, *, n_iter: int, 
         second = evaluate(passes, model, point.following)
         n_passes += 1
         trace.append(second.objective)
-        gain = second.objective - point.objective
-        if n_passes == n_iter or gain < tolerance * passes.n_ratings:
+        if n_passes == n_iter or has_settled(passes, second.objective - point.objective, tolerance):
             point = second
             break
         landed = evaluate(passes, model, jump(model, point, second))
