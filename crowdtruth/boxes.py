@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crowdtruth._kernels import overlap
+from crowdtruth._kernels import members, overlap
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -219,7 +219,7 @@ def check_min_iou(min_iou: Any) -> None:
 
 
 def medoid(boxes: ArrayLike, *, inclusive: bool = False) -> int:
-    """Row of the box with the highest mean IOU to all of `boxes`, itself included; the first of equals.
+    """Row of the box with the highest mean IOU to the others; the first of equals.
 
     Parameters
     ----------
@@ -237,7 +237,8 @@ def medoid(boxes: ArrayLike, *, inclusive: bool = False) -> int:
     >>> medoid([[0, 0, 4, 4], [1, 0, 5, 4], [2, 0, 6, 4]])
     1
     """
-    iou = pairwise_iou(boxes, inclusive=inclusive)
-    if len(iou) == 0:
+    checked = with_last_pixels(as_boxes(boxes), inclusive)
+    n = len(checked)
+    if n == 0:
         raise ValueError("the medoid needs at least one box, got none")
-    return int(iou.mean(axis=1).argmax())
+    return int(members.mean_ious(checked, np.arange(n), np.array([0, n])).argmax())

@@ -246,7 +246,7 @@ class _Clusters:
     code: Places  # (n,) cluster of each place
     member: Places  # (n,) places by cluster, ascending in each
     start: Places  # (n_clusters + 1,) first member of each cluster, and the end
-    mean_iou: Floats  # (n,) mean IOU of each place with all members of its cluster, itself included
+    mean_iou: Floats  # (n,) mean IOU of each place with the other members of its cluster
 
     @property
     def size(self) -> Places:
@@ -352,5 +352,4 @@ def _n_raters(clusters: _Clusters, rater: Places) -> Places:
 def _mean_pair_iou(clusters: _Clusters) -> Floats:
     """Mean IOU over all pairs of members of each cluster, (n_clusters,); 1 for a single mark."""
     n = clusters.size
-    total = np.bincount(clusters.code, clusters.mean_iou, minlength=len(n))
-    return np.where(n > 1, (total - 1) / np.maximum(n - 1, 1), 1.0)
+    return np.bincount(clusters.code, clusters.mean_iou, minlength=len(n)) / n

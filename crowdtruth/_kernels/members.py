@@ -19,17 +19,21 @@ def members_by_cluster(cluster, n_clusters):
 
 @kernel
 def mean_ious(boxes, member, start):
-    """Mean IOU of each row with all members of its cluster, itself included: float64 (n,).
+    """Mean IOU of each row with the other members of its cluster, float64 (n,); 1 where there are none.
 
-    ``member[start[c]:start[c + 1]]`` are the rows of cluster c. Sums run in this order.
+    ``member[start[c]:start[c + 1]]`` are the rows of cluster c. Sums run in this order. The published program counts
+    the row itself as well, which changes no comparison within a cluster.
     """
-    total = np.zeros(boxes.shape[0])
+    mean_iou = np.empty(boxes.shape[0])
     for c in range(start.size - 1):
-        for k in range(start[c], start[c + 1]):
-            for other in range(start[c], start[c + 1]):
-                total[member[k]] += box_iou(boxes, member[k], member[other])
-            total[member[k]] /= start[c + 1] - start[c]
-    return total
+        own = member[start[c] : start[c + 1]]
+        for i in own:
+            total = 0.0
+            for j in own:
+                if j != i:
+                    total += box_iou(boxes, i, j)
+            mean_iou[i] = total / (own.size - 1) if own.size > 1 else 1.0
+    return mean_iou
 
 
 @kernel

@@ -83,7 +83,10 @@ def demotion(marks, iou_threshold, inclusive=False):
 def _extra_marks(top, marks, inclusive):
     """Marks of a cluster beyond the best of their group, best first within a group."""
     order = sorted(top, key=lambda i: (marks[i][0], marks[i][2], i))
-    mean = {i: sum(iou(marks[i][0], marks[j][0], inclusive) for j in order) / len(order) for i in order}
+    mean = {
+        i: sum(iou(marks[i][0], marks[j][0], inclusive) for j in order if j != i) / max(len(order) - 1, 1)
+        for i in order
+    }
     extra = []
     for group in {marks[i][1] for i in top}:
         own = [i for i in order if marks[i][1] == group]
