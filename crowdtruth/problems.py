@@ -103,31 +103,31 @@ def raise_findings(findings: Iterable[Finding]) -> None:
 
 
 def _lines(findings: list[Finding]) -> list[str]:
-    """The first problems in words, file by file, whole-table ones first, then by row."""
-    order = {name: n for n, name in enumerate(dict.fromkeys(finding.source.name for finding in findings))}
+    """The first problems in words: file by file, whole-table ones first, then by row."""
+    names = list(dict.fromkeys(finding.source.name for finding in findings))
+    sources = list({id(finding.source): finding.source for finding in findings}.values())
+    number = {id(source): n for n, source in enumerate(sources)}
     entries = [
-        (order[finding.source.name], -1 if row is None else int(row), n)
+        (names.index(finding.source.name), number[id(finding.source)], -1 if row is None else int(row), n)
         for n, finding in enumerate(findings)
         for row in ([None] if finding.rows is None else finding.rows[:SHOWN])
     ]
-    shown = sorted(entries)[:SHOWN]
-    places = _places(findings, shown)
+    shown = [entry[1:] for entry in sorted(entries)[:SHOWN]]
+    places = _places(sources, [(source, row) for source, row, _ in shown])
     return [
-        f"{place}{', ' * bool(findings[n].column)}{findings[n].column}: {findings[n].reason(row)}"
-        for place, (_, row, n) in zip(places, shown, strict=True)
+        f"{places[source, row]}{', ' * bool(findings[n].column)}{findings[n].column}: {findings[n].reason(row)}"
+        for source, row, n in shown
     ]
 
 
-def _places(findings: list[Finding], shown: list[tuple[int, int, int]]) -> list[str]:
-    """Words for the place of each problem; each source is asked once."""
+def _places(sources: list[Source], wanted: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """Words for places, each a source's number and a row (-1: the whole); each source is asked once."""
     places: dict[tuple[int, int], str] = {}
-    for source_number in dict.fromkeys(entry[0] for entry in shown):
-        of_source = [entry for entry in shown if entry[0] == source_number]
-        source = findings[of_source[0][2]].source
-        places[source_number, -1] = source.name
-        rows = sorted({row for _, row, _ in of_source if row >= 0})
-        places |= {(source_number, row): place for row, place in zip(rows, source.locate(rows), strict=True)}
-    return [places[source_number, row] for source_number, row, _ in shown]
+    for number, source in enumerate(sources):
+        rows = sorted({row for of, row in wanted if of == number and row >= 0})
+        places |= {(number, row): place for row, place in zip(rows, source.locate(rows), strict=True)}
+        places[number, -1] = source.name
+    return places
 
 
 def quoted(names: Iterable[object], limit: int = 8) -> str:

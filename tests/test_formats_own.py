@@ -1,0 +1,272 @@
+"""The project's own formats: folders of tables, single tables, results, crowd tables; recognised and round-tripped."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crowdtruth.files import WriteError, write_table
+from crowdtruth.formats import (
+    FORMATS,
+    WRITE_FORMATS,
+    detect_format,
+    read_reference,
+    read_study,
+    write_study,
+)
+from crowdtruth.problems import StudyError
+from crowdtruth.study import make_study
+
+TABLES = ("annotations", "assignments", "raters", "fovs", "reference", "anchors", "ratings")
+GOOD = "fov,rater,xmin,ymin,xmax,ymax,label\nf,r1,0,0,2,2,a\nf,r2,0,0,2,3,b\n"
+IDS = st.text("ab 1,\"é'\n#", min_size=1, max_size=4)
+CORNERS = st.floats(-1e6, 1e6, allow_subnormal=False)
+SIZES = st.floats(0.01, 1e6)
+OUTLINES = st.sampled_from([("", ""), ("1,2,3", "4,5,6"), ("0.5,-2,1e-07", "1,2.25,3")])
+
+
+def assert_same(one, other) -> None:
+    for name in TABLES:
+        left, right = getattr(one, name), getattr(other, name)
+        assert (left is None) == (right is None), name
+        if left is not None:
+            pd.testing.assert_frame_equal(left, right, check_exact=True, obj=name)
+    assert one.assignments_given == other.assignments_given
+
+
+def written(study, folder: Path, name: str) -> Path:
+    path = folder / ("study.json" if name == "coco" else name)
+    write_study(study, path, format=name)
+    return path
+
+
+@st.composite
+def studies(draw):
+    rows = draw(
+        st.lists(
+            st.tuples(IDS, IDS, st.sampled_from(["U", "E"]), CORNERS, CORNERS, SIZES, SIZES, IDS, OUTLINES),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    table = pd.DataFrame([
+        {"fov": f, "rater": r, "condition": c, "xmin": x, "ymin": y, "xmax": x + w, "ymax": y + h, "label": label,
+         "coords_x": xs, "coords_y": ys, "kind": draw(st.sampled_from(["click", "polygon"])) if xs else "box"}
+        for f, r, c, x, y, w, h, label, (xs, ys) in rows
+    ])  # fmt: skip
+    extra = {}
+    if draw(st.booleans()):
+        extra["assignments"] = table[["fov", "rater", "condition"]]
+        extra["raters"] = pd.DataFrame({"rater": sorted(set(table["rater"]))}).assign(cohort=draw(IDS))
+        fovs = pd.DataFrame({"fov": sorted(set(table["fov"]))})
+        extra["fovs"] = fovs.assign(slide="s", width=[draw(SIZES) for _ in range(len(fovs))], image="rgb/a b.png")
+        extra["reference"] = table[["fov", "xmin", "ymin", "xmax", "ymax", "label"]]
+    return make_study(table, **extra)
+
+
+@pytest.mark.parametrize("name", list(WRITE_FORMATS))
+@given(study=studies())
+def test_write_study__reads_back_exactly(tmp_path_factory, name, study):
+    assert_same(read_study(written(study, tmp_path_factory.mktemp("s"), name)), study)
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_write_study__round_trips_crowd_tables_and_located_studies(tmp_path, name):
+    ratings = pd.DataFrame({"anchor": ["1", "1", "02"], "rater": ["w", "v", "w"], "label": ["a", "NA", "b"]})
+    crowd = make_study(ratings=ratings, reference=pd.DataFrame({"anchor": ["1"], "label": ["a"]}))
+    assert_same(read_study(written(crowd, tmp_path, name)), crowd)
+    anchors = pd.DataFrame({"anchor": ["1", "02"], "fov": "f", "xmin": 0.5, "ymin": 0, "xmax": 2, "ymax": 2})
+    anchors = anchors.assign(n_annotations=[2, 1], n_raters=[2, 1], mean_iou=1.0)
+    located = make_study(ratings=ratings.assign(cohort=["x", "y", "x"]), anchors=anchors)
+    (tmp_path / "located").mkdir()
+    path = written(located, tmp_path / "located", name)
+    assert detect_format(path) == "located"
+    assert_same(read_study(path), located)
+
+
+def test_write_study__refuses_what_the_format_cannot_hold(tmp_path):
+    crowd = make_study(ratings=pd.DataFrame({"anchor": ["1"], "rater": ["w"], "label": ["a"]}))
+    with pytest.raises(ValueError, match="a COCO file holds marks"):
+        write_study(crowd, tmp_path / "a.json", format="coco")
+    with pytest.raises(ValueError, match="no format 'xml' to write; there are 'csv', 'parquet', 'coco'"):
+        write_study(crowd, tmp_path / "a", format="xml")
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_study__refuses_a_folder_with_something_in_it(tmp_path):
+    study = make_study(ratings=pd.DataFrame({"anchor": ["1"], "rater": ["w"], "label": ["a"]}))
+    (tmp_path / "mine").mkdir()
+    write_study(study, tmp_path / "mine", format="csv")
+    with pytest.raises(WriteError, match="it exists already; give the name of a new or empty folder"):
+        write_study(study, tmp_path / "mine", format="csv")
+
+
+def test_write_study__leaves_nothing_half_written(tmp_path, monkeypatch):
+    study = make_study(
+        pd.DataFrame({"fov": ["f"], "rater": "r", "xmin": 0, "ymin": 0, "xmax": 1, "ymax": 1, "label": "a"})
+    )
+    calls = []
+
+    def write_then_fail(frame, path):
+        calls.append(path)
+        if len(calls) == 2:
+            raise WriteError(f"cannot write {path}: No space left on device")
+        write_table(frame, path)
+
+    monkeypatch.setattr("crowdtruth.formats.folder.write_table", write_then_fail)
+    with pytest.raises(WriteError, match="No space left on device"):
+        write_study(study, tmp_path / "new", format="csv")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WriteError, match=r"cannot write .*new: No such file or directory"):
+        write_study(study, tmp_path / "absent" / "new", format="csv")
+
+
+def test_read_study__says_which_files_and_columns_are_not_read(tmp_path):
+    (tmp_path / "annotations.csv").write_text("fov,rater,xmin,ymin,xmax,ymax,label,mood\nf,r1,0,0,2,2,a,good\n")
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "rgb").mkdir()
+    study = read_study(tmp_path)
+    assert f"{tmp_path.name}: files not read: 'notes.txt'" in study.notes
+    assert "annotations.csv: columns not read: 'mood'" in study.notes
+
+
+def test_read_study__tells_problems_of_all_files_in_one_message(tmp_path):
+    (tmp_path / "annotations.csv").write_text(GOOD + "f,r3,5,0,x,1,a\nf,r1,1\nf,r1,5,0,1,1,undetected\n")
+    (tmp_path / "assignments.csv").write_text("fov,rater\nf,r1\nf,r2\ng,r2\n")
+    (tmp_path / "fovs.csv").write_text("fov\nf\n")
+    with pytest.raises(StudyError) as error:
+        read_study(tmp_path)
+    assert str(error.value).splitlines() == [
+        "6 problems:",
+        "  annotations.csv, line 5: has 3 cells where the header has 7",
+        "  annotations.csv, line 4, xmax: expected a finite number, got 'x'",
+        "  annotations.csv, line 4, rater: rater 'r3' has a mark but no assignment in FOV 'f'",
+        "  annotations.csv, line 6, label: 'undetected' is reserved for raters who were asked and marked nothing; "
+        "a mark needs a class",
+        "  annotations.csv, line 6, xmax: expected xmin < xmax, got 5 and 1",
+        "  assignments.csv, line 4, fov: unknown fov 'g': it is not in fovs.csv",
+    ]
+
+
+def test_read_study__refuses_a_table_that_is_there_twice(tmp_path):
+    (tmp_path / "annotations.csv").write_text(GOOD)
+    write_table(pd.DataFrame({"a": [1]}), tmp_path / "annotations.parquet")
+    with pytest.raises(StudyError, match=r"'annotations\.csv', 'annotations\.parquet' are the same table"):
+        read_study(tmp_path)
+
+
+def test_read_study__never_writes(tmp_path):
+    (tmp_path / "annotations.csv").write_text(GOOD)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    read_study(tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("header", ["fov,rater,xmin,ymin,xmax,ymax", "fov,label,rater,xmin"])
+def test_read_study__names_columns_that_a_single_table_lacks(tmp_path, header):
+    path = tmp_path / "marks.csv"
+    path.write_text(header + "\n")
+    with pytest.raises(StudyError, match=r"marks\.csv: has no column '"):
+        read_study(path)
+
+
+@pytest.mark.parametrize("name", ["paper.xml", "a.txt", "b.csv"])
+def test_detect_format__lists_what_was_looked_for(tmp_path, name):
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(StudyError, match="not recognised as a study; this file is none of") as error:
+        read_study(tmp_path / name)
+    assert all(f"  {key}: " in str(error.value) for key in FORMATS)
+    with pytest.raises(StudyError, match="this folder is none of"):
+        read_study(tmp_path)
+    with pytest.raises(StudyError, match="no such file or folder"):
+        read_study(tmp_path / "absent")
+    with pytest.raises(ValueError, match="no format 'xml' to read; there are 'folder', 'table'"):
+        read_study(tmp_path, format="xml")
+
+
+def test_read_study__takes_a_taxonomy_by_name(tmp_path):
+    (tmp_path / "marks.csv").write_text(GOOD.replace(",a\n", ",Tumour\n").replace(",b\n", ",debris\n"))
+    study = read_study(tmp_path / "marks.csv", taxonomy="nucls", normalise_labels=True)
+    assert study.annotations["label"].tolist() == ["tumor", "unlabeled"]
+    with pytest.raises(StudyError, match=r"marks\.csv, line 2, label: 'Tumour' is not in taxonomy 'nucls'"):
+        read_study(tmp_path / "marks.csv", taxonomy="nucls")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task,worker,label\n1,w1,a\n1,w2,\n2,w1,b\n",
+        "item,rater,rating\n1,w1,a\n1,w2,\n2,w1,b\n",
+        "label,worker,task\na,w1,1\n,w2,1\nb,w1,2\n",
+        "task,w1,w2\n1,a,\n2,b,\n",
+    ],
+)
+def test_read_study__reads_crowd_tables_long_and_wide(tmp_path, text):
+    path = tmp_path / "answers.csv"
+    path.write_text(text)
+    for place in (path, tmp_path):
+        study = read_study(place)
+        assert study.is_crowd
+        assert study.ratings[["anchor", "rater", "label"]].astype(str).values.tolist() == [
+            ["1", "w1", "a"],
+            ["2", "w1", "b"],
+        ]
+        assert any("missing answers, not 'undetected'" in note for note in study.notes)
+
+
+def test_read_study__takes_numbers_of_a_wide_parquet_table_as_labels(tmp_path):
+    pd.DataFrame({"item": [1, 2], "w1": [1.0, np.nan], "w2": [2.0, 3.0]}).to_parquet(tmp_path / "wide.parquet")
+    study = read_study(tmp_path / "wide.parquet")
+    assert study.ratings[["anchor", "rater", "label"]].astype(str).values.tolist() == [
+        ["1", "w1", "1"],
+        ["1", "w2", "2"],
+        ["2", "w2", "3"],
+    ]
+
+
+def test_read_study__tells_the_line_of_a_wide_crowd_table(tmp_path):
+    (tmp_path / "wide.csv").write_text("task,w1,w2\n1,a,b\n2,a,undetected\n")
+    with pytest.raises(StudyError, match=r"^wide\.csv, line 3, label: 'undetected' is reserved"):
+        read_study(tmp_path / "wide.csv")
+
+
+def test_read_study__keeps_crowd_tables_small_in_memory(tmp_path):
+    n = 1_000_000
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"task": rng.integers(0, 10**5, n), "worker": rng.integers(0, 1000, n), "label": rng.integers(0, 5, n)}
+    )
+    for texts, name in ((table, "numbers"), (table.astype(str), "texts")):
+        texts.to_parquet(tmp_path / f"{name}.parquet")
+        study = read_study(tmp_path / f"{name}.parquet")
+        assert (study.ratings.dtypes == "category").all()
+        assert sum(column.cat.codes.memory_usage(index=False) for _, column in study.ratings.items()) <= 11 * n
+        assert study.ratings["rater"].astype(str).tolist() == table["worker"].astype(str).tolist()
+
+
+def test_read_study__knows_the_crowd_tables_at_hand(data_dir):
+    for name, n_tasks, n_workers in (
+        ("duck", 108, 39),
+        ("dog", 807, 109),
+        ("rte", 800, 164),
+        ("pos_sentiment", 1000, 85),
+    ):
+        study = read_study(data_dir / "crowd" / name)
+        assert (len(study.anchors), len(study.raters)) == (n_tasks, n_workers)
+        assert list(study.reference.columns) == ["anchor", "label"]
+    study = read_study(data_dir / "crowd" / "anesthesia")
+    assert "90 ratings repeat a task by the same rater; each counts" in study.notes
+
+
+def test_read_study__reads_the_asthma_study(data_dir):
+    study = read_study(data_dir / "exact_asthma_round1")
+    assert (len(study.annotations), len(study.assignments), len(study.raters), len(study.fovs)) == (4521, 200, 10, 20)
+    assert study.assignments_given
+    assert study.annotations["xmin"].min() < 0
+    assert study.notes == ("exact_asthma_round1: files not read: 'ground_truth.csv'",)
+    reference = read_reference(data_dir / "exact_asthma_round1" / "ground_truth.csv")
+    assert len(reference) == 455
+    assert set(reference["fov"]) <= set(study.fovs["fov"])
