@@ -212,10 +212,18 @@ def judge(run: Run) -> Tables:
         "inclusive": options.inclusive,
     }
     cohorts = cohort_members(options.cohort, study.cohorts)
-    raters = rater_outcomes(reference, annotations=study.annotations, ratings=tables("ratings"), **comparison)
+    raters = rater_outcomes(reference, annotations=marks_of(study), ratings=tables("ratings"), **comparison)
     labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts, **comparison)
     accuracy = pd.concat([label_accuracy(labels), label_accuracy(raters)], ignore_index=True)
     return {"raters": rater_accuracy(raters, study.raters), "accuracy": accuracy}
+
+
+def marks_of(study: Study) -> pd.DataFrame:
+    """The marks of a study; where it is located already, each detection with the box of its anchor."""
+    if study.ratings is None or study.anchors is None:
+        return study.annotations
+    detections = study.ratings[study.ratings["label"] != UNDETECTED].astype({"anchor": "str"})
+    return detections.merge(study.anchors.drop(columns="fov"), on="anchor")
 
 
 def check_reference(run: Run) -> None:

@@ -168,6 +168,22 @@ def test_run_study__takes_a_crowd_table(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "training.csv").exists()
 
 
+def test_run_study__judges_located_objects_by_the_boxes_of_their_anchors(study: Path, tmp_path: Path) -> None:
+    pipeline.run_study(study, tmp_path / "first")
+    located = tmp_path / "located"
+    located.mkdir()
+    for name in ("anchors.csv", "ratings.csv"):
+        (located / name).write_bytes((tmp_path / "first" / name).read_bytes())
+    truth = tmp_path / "truth.csv"
+    truth.write_text(
+        "fov,xmin,ymin,xmax,ymax,label\nf,10,10,30,30,tumor\nf,200,200,220,220,tumor\ng,10,10,30,30,tumor\n"
+    )
+    again = pipeline.run_study(located, tmp_path / "again", RunOptions(reference=str(truth)))
+    pd.testing.assert_frame_equal(again.table("truth"), read_result(tmp_path / "first" / "truth.csv"))
+    raters = again.table("raters").set_index("rater")
+    assert raters.loc["a", ["n_true_positive", "n_false_positive", "n_false_negative"]].tolist() == [2, 1, 1]
+
+
 def test_locate_objects__writes_anchors_and_members_alone(study: Path, tmp_path: Path) -> None:
     pipeline.locate_objects(study, tmp_path / "out")
     assert {f.name for f in (tmp_path / "out").iterdir()} == {"anchors.csv", "members.csv", "run.json"}
