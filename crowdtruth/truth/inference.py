@@ -166,7 +166,7 @@ def _as_anchors(column: pd.Series, anchors: pd.Series) -> pd.Categorical:
     if anchors.duplicated().any():
         raise ValueError(f"every anchor has one row; {anchors[anchors.duplicated()].iloc[0]!r} has several")
     codes, rated = pd.factorize(column)
-    places = pd.Index(anchors).get_indexer(pd.Index(rated))[codes]
+    places = np.append(pd.Index(anchors).get_indexer(pd.Index(rated)), -1)[codes]  # a missing anchor has code -1
     if (places < 0).any():
         row = int((places < 0).argmax())
         raise ValueError(f"every rated anchor is among the anchors; row {row} of the ratings has {column.iloc[row]!r}")
