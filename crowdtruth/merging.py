@@ -20,6 +20,7 @@ Method = Literal["cannot_link", "demotion", "unconstrained"]
 
 LARGEST_DENSE = 384  # clusters of a component kept as a matrix: 1.2 MB, which still fits the cache
 MOST_CANDIDATES = 5_000_000_000  # pairs of boxes compared in one FOV: some 15 s; 10⁶ boxes of 25 raters need 10⁸
+GROUP_BITS = 62  # groups that a signed 64-bit integer tells apart, one bit to spare
 FIRST_STAGE = 0.5  # of merging: objects hardly touch at this IOU, so that components are small
 SMALLEST_STEP = 0.05  # between stages, where a component has too many similar pairs
 MOST_PAIRS = 4_000_000  # similar pairs of clusters kept in lists: 160 MB; 10⁶ boxes of 25 raters need 10⁵
@@ -144,8 +145,10 @@ def merge_history(
         similarity=np.zeros(n),
         next_member=np.full(n, -1, dtype=np.int32),
         last_member=np.arange(n, dtype=np.int32),
+        group_bits=np.int64(1) << (group[order] % GROUP_BITS).astype(np.int64),
     )
-    stage = Stage(float(min_iou), method == "cannot_link", LARGEST_DENSE, MOST_PAIRS, MOST_CANDIDATES)
+    are_bits_exact = int(group.max(initial=0)) < GROUP_BITS
+    stage = Stage(float(min_iou), method == "cannot_link", are_bits_exact, LARGEST_DENSE, MOST_PAIRS, MOST_CANDIDATES)
     _link(clusters, fov_start, stage, jobs, fov_names)
     return MergeHistory(order, *clusters[:4], method, min_iou)
 

@@ -53,6 +53,14 @@ def test_merge_history__matches_the_plain_version(method: str, marks: tuple, thr
 
 
 @pytest.mark.kernel
+@given(coded_marks(), strategies.thresholds)
+def test_merge_history__tells_more_groups_apart_than_an_integer_has_bits(marks: tuple, threshold: float) -> None:
+    boxes, groups, ties = marks
+    few, many = (merge_history(boxes, groups * step, tiebreak=ties, min_iou=threshold) for step in (1, 62))
+    np.testing.assert_array_equal(few.cut(threshold), many.cut(threshold))
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("largest_dense", [0, 3])
 @pytest.mark.parametrize("most_pairs", [3, 1000])
 @given(coded_marks(max_size=14), strategies.thresholds)

@@ -28,6 +28,7 @@ class Clusters(NamedTuple):
     similarity: NDArray[np.float64]  # (n,) of that merge, 0 where there was none
     next_member: NDArray[np.int32]  # (n,) next mark of the same cluster, -1 at the end
     last_member: NDArray[np.int32]  # (n,) of the cluster that an ordinal names
+    group_bits: NDArray[np.int64]  # (n,) which groups the cluster holds, by their codes modulo 62
 
 
 class Stage(NamedTuple):
@@ -35,6 +36,7 @@ class Stage(NamedTuple):
 
     min_iou: float
     is_constrained: bool  # whether marks of one group never share a cluster
+    are_bits_exact: bool  # whether there are so few groups that their bits tell them apart
     largest_dense: int  # clusters of a component whose similarities are kept as a matrix
     most_pairs: int  # similar pairs of clusters that may be kept in lists
     most_candidates: int  # pairs of boxes of one FOV that may be compared
@@ -47,6 +49,7 @@ def merge(clusters, a, b, similarity):
     clusters.similarity[b] = similarity
     clusters.next_member[clusters.last_member[a]] = b
     clusters.last_member[a] = clusters.last_member[b]
+    clusters.group_bits[a] |= clusters.group_bits[b]
 
 
 @kernel
@@ -63,19 +66,34 @@ def active_clusters(clusters, start, end):
 @kernel
 def cluster_similarity(clusters, a, b, stage):
     """Least IOU between the marks of two clusters; 0 if below the threshold or if they share a group."""
+    may_share = stage.is_constrained and clusters.group_bits[a] & clusters.group_bits[b] != 0
+    if may_share and (stage.are_bits_exact or _share_group(clusters, a, b)):
+        return 0.0
     least = 2.0
     i = a
     while i >= 0:
         j = b
         while j >= 0:
-            if stage.is_constrained and clusters.group[i] == clusters.group[j]:
-                return 0.0
             least = min(least, box_iou(clusters.boxes, i, j))
             if least < stage.min_iou:
                 return 0.0
             j = clusters.next_member[j]
         i = clusters.next_member[i]
     return least
+
+
+@kernel
+def _share_group(clusters, a, b):
+    """Whether two clusters hold marks of one group."""
+    i = a
+    while i >= 0:
+        j = b
+        while j >= 0:
+            if clusters.group[i] == clusters.group[j]:
+                return True
+            j = clusters.next_member[j]
+        i = clusters.next_member[i]
+    return False
 
 
 @kernel
