@@ -65,6 +65,17 @@ def track(items: Iterable[Any], description: str, total: int | None = None) -> I
     return _reporter.get().track(items, description, total)
 
 
+@contextmanager
+def working_on(description: str) -> Iterator[None]:
+    """Show the user, for the length of the block, what is being done."""
+    tracker = _reporter.get().track((None,), description, None)
+    next(tracker)
+    try:
+        yield
+    finally:
+        next(tracker, None)
+
+
 def parallel_map(
     function: Callable[[Any], Any],
     items: Sequence[Any],

@@ -19,7 +19,7 @@ import pandas as pd
 
 from crowdtruth import __version__
 from crowdtruth.files import inside, read_table, sha256_of, write_json, write_table
-from crowdtruth.parallel import say
+from crowdtruth.parallel import say, working_on
 
 RECORD = "run.json"
 TABLES = (
@@ -153,7 +153,7 @@ def run_step(
         return
     forget_step(results, name)
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    with working_on(name), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         tables = compute()
     messages = sorted({str(w.message) for w in caught})

@@ -17,7 +17,7 @@ class Lines:
 
     def track(self, items: Iterable[Any], description: str, total: int | None) -> Iterator[Any]:
         """`items`, announced once."""
-        self.say(description if total is None else f"{description}: {total}")
+        self.say(f"{description} …" if total is None else f"{description}: {total} …")
         yield from items
 
     def say(self, message: str) -> None:
@@ -26,20 +26,29 @@ class Lines:
 
 
 class Bars:
-    """A progress bar for each piece of work; messages appear above it."""
+    """A bar for each piece of work under way, gone when it is done; messages appear above them."""
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = Console(stderr=True, highlight=False)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._bars = Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True)
 
     def track(self, items: Iterable[Any], description: str, total: int | None) -> Iterator[Any]:
-        """`items`, with a bar that goes away when they are done."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self._console, transient=True) as bar:
-            yield from bar.track(items, total=total, description=description)
+        """`items`, with a bar below those of the work they are part of."""
+        if not self._bars.tasks:
+            self._bars.start()
+        task = self._bars.add_task(description, total=total)
+        try:
+            for item in items:
+                yield item
+                self._bars.advance(task)
+        finally:
+            self._bars.remove_task(task)
+            if not self._bars.tasks:
+                self._bars.stop()
 
     def say(self, message: str) -> None:
         """One line above the bars; text as it is, without markup."""

@@ -1,7 +1,11 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from crowdtruth import parallel
-from crowdtruth.terminal import Lines, reporter_for
+from crowdtruth.terminal import Bars, Lines, reporter_for
 
 
 class Recorder:
@@ -48,4 +52,48 @@ def test_reporter_for__writes_plain_lines_into_a_log(capsys: pytest.CaptureFixtu
     reporter = reporter_for(io.StringIO())
     assert isinstance(reporter, Lines)
     assert list(reporter.track([1, 2], "Working", 2)) == [1, 2]
-    assert capsys.readouterr().err == "Working: 2\n"
+    assert capsys.readouterr().err == "Working: 2 …\n"
+
+
+def test_working_on__ends_with_its_block_also_after_an_error() -> None:
+    bars = Bars()
+    with pytest.raises(KeyError), parallel.reporting_to(bars), parallel.working_on("cluster"):
+        raise KeyError
+    assert not bars._bars.tasks
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals as on POSIX")
+def test_bars__show_work_within_work_on_a_terminal() -> None:
+    code = (
+        "from crowdtruth.parallel import reporting_to, track, working_on, say\n"
+        "from crowdtruth.terminal import reporter_for\n"
+        "import sys\n"
+        "with reporting_to(reporter_for(sys.stderr)), working_on('infer'):\n"
+        "    say('[note]')\n"
+        "    print(sum(track(range(5), 'EM')))\n"
+    )
+    shown = output_on_a_terminal([sys.executable, "-c", code])
+    assert "infer" in shown
+    assert "EM" in shown
+    assert "/5" in shown
+    assert "[note]" in shown
+    assert "10" in shown
+
+
+def output_on_a_terminal(command: list[str]) -> str:
+    """What a command writes to a pseudo-terminal."""
+    leader, follower = os.openpty()
+    process = subprocess.Popen(command, stdout=follower, stderr=follower)
+    os.close(follower)
+    written = bytearray()
+    while True:
+        try:
+            part = os.read(leader, 1024)
+        except OSError:  # Linux's way to say that the other side is closed
+            break
+        if not part:
+            break
+        written.extend(part)
+    os.close(leader)
+    assert process.wait() == 0
+    return written.decode()
