@@ -155,7 +155,7 @@ def _factorize(column: pd.Series) -> tuple[NDArray[np.int32], NDArray[Any]]:
 def _as_objects(names: Any) -> NDArray[Any]:
     """Names as an array: numbers stay numbers, text is Python text."""
     array = np.asarray(names)
-    return array if array.dtype.kind in "iufb" else np.asarray(list(names), dtype=object)
+    return array if array.dtype.kind in "iufb" else array.astype(object)
 
 
 def rate_anchors(

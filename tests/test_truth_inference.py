@@ -8,10 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crowdtruth.clustering import cluster_annotations
+from crowdtruth.formats import read_study
+from crowdtruth.metrics import match_boxes
+from crowdtruth.ratings import rate_anchors
 from crowdtruth.taxonomy import UNDETECTED, load_taxonomy
 from crowdtruth.truth import ConvergenceWarning, DawidSkene, MajorityVote, OneCoin, infer_labels
 from tests.reference import truth as reference
 
+BOX = ["xmin", "ymin", "xmax", "ymax"]
 PAPER = DawidSkene.preset("paper")
 TRUTH = [
     *("anchor", "fov", "cohort", "condition", "xmin", "ymin", "xmax", "ymax", "label", "probability", "is_object"),
@@ -276,3 +281,24 @@ def test_infer_labels__row_order_changes_no_bit(order):
     second = infer_labels(table.iloc[[i for i in order if i < len(table)]], anchors("abc"))
     pd.testing.assert_frame_equal(first.truth, second.truth, check_exact=True)
     pd.testing.assert_frame_equal(first.confusion, second.confusion, check_exact=True)
+
+
+@pytest.mark.data
+def test_infer_labels__ten_raters_together_match_the_studys_own_reference(data_dir):
+    """The asthma study, default settings, IOU 0.5: what the inferred labels must reach."""
+    folder = data_dir / "exact_asthma_round1"
+    study, reference_boxes = read_study(folder), pd.read_csv(folder / "ground_truth.csv")
+    located = cluster_annotations(study.annotations)
+    table = rate_anchors(located.members, study.assignments, study.raters, located.anchors)
+    truth = infer_labels(table, located.anchors).truth
+    objects = truth[truth["is_object"]]
+    fovs = pd.Index(study.fovs["fov"])
+    match = match_boxes(
+        objects[BOX],
+        reference_boxes[BOX],
+        frame=fovs.get_indexer(objects["fov"]),
+        reference_frame=fovs.get_indexer(reference_boxes["fov"]),
+    )
+    is_right = objects["label"].to_numpy()[match.row] == reference_boxes["label"].to_numpy()[match.reference_row]
+    assert 2 * len(match.row) / (len(objects) + len(reference_boxes)) >= 0.965
+    assert is_right.mean() >= 0.970

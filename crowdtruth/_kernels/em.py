@@ -35,8 +35,9 @@ def fused_pass(starts: Any, codes: Any, table: Any, sums: Any, n_classes: int, l
     last = table.shape[0] - 1
     log_likelihood, running = 0.0, 1.0
     for i in range(starts.shape[0] - 1):
+        begin, end = np.uint64(starts[i]), np.uint64(starts[i + 1])  # unsigned: no look for indices from the end
         posterior = load(table, last, lanes)
-        for r in range(starts[i], starts[i + 1]):
+        for r in range(begin, end):
             posterior = multiply(posterior, load(table, codes[r], lanes))
         likelihood = total(posterior)
         if likelihood > _TINY:
@@ -48,7 +49,7 @@ def fused_pass(starts: Any, codes: Any, table: Any, sums: Any, n_classes: int, l
         else:
             log_likelihood += careful_posterior(codes[starts[i] : starts[i + 1]], table, n_classes, scratch)
             posterior = load(scratch, 0, lanes)
-        for r in range(starts[i], starts[i + 1]):
+        for r in range(begin, end):
             add_to(sums, codes[r], posterior)
         add_to(sums, last, posterior)
     return log_likelihood + math.log(running)
@@ -60,8 +61,9 @@ def posterior_pass(starts: Any, codes: Any, table: Any, posteriors: Any, n_class
     scratch = np.empty((1, table.shape[1]))
     last = table.shape[0] - 1
     for i in range(starts.shape[0] - 1):
+        begin, end = np.uint64(starts[i]), np.uint64(starts[i + 1])  # unsigned: no look for indices from the end
         posterior = load(table, last, lanes)
-        for r in range(starts[i], starts[i + 1]):
+        for r in range(begin, end):
             posterior = multiply(posterior, load(table, codes[r], lanes))
         likelihood = total(posterior)
         if likelihood > _TINY:
