@@ -70,9 +70,9 @@ def cluster_similarity(clusters, a, b, stage):
     if may_share and (stage.are_bits_exact or _share_group(clusters, a, b)):
         return 0.0
     least = 2.0
-    i = a
+    i = np.int64(a)
     while i >= 0:
-        j = b
+        j = np.int64(b)
         while j >= 0:
             least = min(least, box_iou(clusters.boxes, i, j))
             if least < stage.min_iou:
@@ -85,9 +85,9 @@ def cluster_similarity(clusters, a, b, stage):
 @kernel
 def _share_group(clusters, a, b):
     """Whether two clusters hold marks of one group."""
-    i = a
+    i = np.int64(a)
     while i >= 0:
-        j = b
+        j = np.int64(b)
         while j >= 0:
             if clusters.group[i] == clusters.group[j]:
                 return True
@@ -102,7 +102,7 @@ def find_sites(clusters, active):
     n_sites = 0
     start = np.empty(active.size + 1, np.int32)
     for k in range(active.size):
-        if k == 0 or not is_same_box(clusters.boxes, active[k - 1], active[k]):
+        if k == 0 or not is_same_box(clusters.boxes, np.int64(active[k - 1]), np.int64(active[k])):
             start[n_sites] = k
             n_sites += 1
     start[n_sites] = active.size

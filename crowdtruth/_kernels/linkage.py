@@ -19,7 +19,7 @@ def link_equal_boxes(clusters, fov_start, is_constrained, n_seen):
     """
     group = clusters.group
     heads = np.empty(group.size, np.int32)
-    start = fov = 0
+    start, fov = fov_start[0], 0
     while start < group.size:
         while fov_start[fov + 1] <= start:
             fov += 1
@@ -31,7 +31,7 @@ def link_equal_boxes(clusters, fov_start, is_constrained, n_seen):
             turn = n_seen[group[i]] if is_constrained else 0
             n_seen[group[i]] += 1
             if turn < n_heads:
-                merge(clusters, heads[turn], i, 1.0)
+                merge(clusters, heads[turn], np.int32(i), 1.0)
             else:
                 heads[n_heads] = i
                 n_heads += 1

@@ -55,8 +55,7 @@ def _similar_pairs(clusters, sites, stage, pairs, similarity):
     found = np.empty(strips.item.size + 1, np.int32)
     n_pairs, n_compared = 0, np.int64(0)
     for join in range(strips.joins.shape[0]):
-        first = strips.joins[join, 0]
-        low = 0
+        first, low = strips.joins[join, 0], strips.start[strips.joins[join, 1]]
         for i in range(strips.start[first], strips.start[first + 1]):
             low, right = window(strips, join, i, low)
             site = strips.item[i]

@@ -238,7 +238,7 @@ def _first_at_least(values, low, high, bound):
 def window(strips, join, i, low):
     """Where to look in the join's second strip for boxes that overlap box i of its first: first place, last xmin.
 
-    `low` is the first place found for the box before i (0 for the first box of the strip).
+    `low` is the first place found for the box before i, or the start of the second strip.
     """
     first, second = strips.joins[join, 0], strips.joins[join, 1]
     xmin, share = strips.sides[0], 1.0 - strips.min_iou
@@ -247,7 +247,7 @@ def window(strips, join, i, low):
     if first == second:
         return i + 1, right
     left = xmin[i] - share * strips.widest[second] - slack
-    return _first_at_least(xmin, max(low, strips.start[second]), strips.start[second + 1], left), right
+    return _first_at_least(xmin, low, strips.start[second + 1], left), right
 
 
 @kernel
@@ -256,7 +256,7 @@ def count_candidates(strips):
     n_candidates = 0
     for join in range(strips.joins.shape[0]):
         first, second = strips.joins[join, 0], strips.joins[join, 1]
-        low = high = 0
+        low = high = strips.start[second]
         for i in range(strips.start[first], strips.start[first + 1]):
             low, right = window(strips, join, i, low)
             high = _first_at_least(
@@ -301,15 +301,14 @@ def components(strips, owner):
         parent[place] = place
     found = np.empty(n + 1, np.int32)
     for join in range(strips.joins.shape[0]):
-        first = strips.joins[join, 0]
-        low = 0
+        first, low = strips.joins[join, 0], strips.start[strips.joins[join, 1]]
         for i in range(strips.start[first], strips.start[first + 1]):
             low, right = window(strips, join, i, low)
             n_found = overlaps(strips, join, i, (low, right), found)
             own = owner[strips.item[i]]
             root = _root(parent, i)
             for k in range(n_found):
-                j = found[k]
+                j = np.int64(found[k])
                 if parent[j] != root and (own < 0 or owner[strips.item[j]] != own):
                     other = _root(parent, j)
                     root, other = min(root, other), max(root, other)
@@ -352,8 +351,7 @@ def overlapping_pairs(strips, is_other, is_between, pairs, iou):
     placed = strips.sides.T
     n_pairs = 0
     for join in range(strips.joins.shape[0]):
-        first = strips.joins[join, 0]
-        low = 0
+        first, low = strips.joins[join, 0], strips.start[strips.joins[join, 1]]
         for i in range(strips.start[first], strips.start[first + 1]):
             low, right = window(strips, join, i, low)
             for k in range(overlaps(strips, join, i, (low, right), found)):
