@@ -131,7 +131,25 @@ def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Ce
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise StudyError(_why_unreadable(path, name, str(error))) from error
     findings = _broken_rows(path, name, header) if broken else ()
-    return Cells(table.to_pandas(), source, findings)
+    return Cells(pd.DataFrame({column: _as_series(table[column]) for column in wanted}), source, findings)
+
+
+def _as_series(column: Any) -> pd.Series:
+    """A column of an Arrow table; a dictionary per chunk becomes one for all, without going through the texts."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type) or not len(column):
+        return column.to_pandas()
+    runs: list[tuple[Any, list[Any]]] = []  # a dictionary and the indices into it, of neighbouring chunks
+    for chunk in column.chunks:
+        if runs and chunk.dictionary.equals(runs[-1][0]):
+            runs[-1][1].append(chunk.indices)
+        else:
+            runs.append((chunk.dictionary, [chunk.indices]))
+    joined = [pa.DictionaryArray.from_arrays(pa.concat_arrays(parts), words) for words, parts in runs]
+    whole = pa.chunked_array(joined).unify_dictionaries().combine_chunks() if len(joined) > 1 else joined[0]
+    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(whole.dictionary.to_pandas(), dtype="str")))
 
 
 def _check_whole(path: Path, name: str) -> None:
@@ -237,14 +255,28 @@ def _read_parquet(path: Path, name: str, categorical: bool, wanted: list[str]) -
     nested = [field.name for field in fields if pa.types.is_nested(field.type)]
     if nested:
         raise StudyError(f"{name}: columns {quoted(nested)} hold lists or structures; expected one value per cell")
+    columns = {}
     try:
-        table = parquet.read_table(
-            path, columns=wanted, read_dictionary=texts if categorical else [], partitioning=None
-        )
+        file = parquet.ParquetFile(path, read_dictionary=texts if categorical else [])
+        for column in wanted:  # one by one: the dictionaries of a column with many texts are large
+            columns[column] = _as_series(_parquet_column(file, column))
+            if isinstance(columns[column].dtype, pd.CategoricalDtype) and not categorical:
+                columns[column] = columns[column].astype("str")
     except (pa.ArrowException, OSError) as error:
         raise StudyError(f"{name}: cannot be read, damaged or cut off: {error}") from error
-    frame = table.to_pandas(ignore_metadata=True)
-    for column in frame:
-        if isinstance(frame[column].dtype, pd.CategoricalDtype) and not categorical:
-            frame[column] = frame[column].astype("str")
-    return Cells(frame, numbered_source(name), ())
+    return Cells(pd.DataFrame(columns, copy=False), numbered_source(name), ())
+
+
+def _parquet_column(file: Any, column: str) -> Any:
+    """A column of a Parquet file; row groups that repeat the dictionary of the one before share it in memory."""
+    import pyarrow as pa
+
+    chunks: list[Any] = []
+    for group in range(file.num_row_groups):
+        for chunk in file.read_row_group(group, columns=[column]).column(0).chunks:
+            is_repeated = (
+                pa.types.is_dictionary(chunk.type) and chunks and chunk.dictionary.equals(chunks[-1].dictionary)
+            )
+            shared = pa.DictionaryArray.from_arrays(chunk.indices, chunks[-1].dictionary) if is_repeated else chunk
+            chunks.append(shared)
+    return pa.chunked_array(chunks, type=None if chunks else file.schema_arrow.field(column).type)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from crowdtruth.cells import read_cells
 from crowdtruth.files import (
@@ -194,6 +196,22 @@ def test_read_cells__keeps_categories_where_asked(tmp_path):
         cells = read_cells(tmp_path / f"t.{suffix}", categorical=True)
         assert cells.frame["a"].dtype == "category"
         assert cells.frame["a"].cat.codes.dtype == np.int8
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "cc", None]), max_size=5), min_size=1, max_size=5), st.booleans())
+def test_read_cells__joins_the_dictionaries_of_row_groups(tmp_path_factory, groups, stored_as_categories):
+    path = tmp_path_factory.mktemp("t") / "t.parquet"
+    text = pa.dictionary(pa.int8(), pa.string()) if stored_as_categories else pa.string()
+    schema = pa.schema({"a": text})
+    with parquet.ParquetWriter(path, schema) as writer:
+        for group in groups:
+            column = pa.array(group, pa.string())
+            writer.write_table(pa.table({"a": column.cast(text)}, schema=schema))
+    expected = [cell for group in groups for cell in group]
+    for categorical in (True, False):
+        column = read_cells(path, categorical=categorical).frame["a"]
+        assert column.astype(object).where(column.notna(), None).tolist() == expected
+        assert isinstance(column.dtype, pd.CategoricalDtype) == categorical or not expected
 
 
 def test_atomic_write__leaves_the_old_file_when_the_block_fails(tmp_path):
