@@ -361,3 +361,10 @@ def test_chunks__depend_on_the_data_alone_and_cover_every_item():
 def test_encoded_ratings__can_be_fitted_as_they_are():
     votes = pd.DataFrame({"task": list("ab"), "worker": list("uu"), "label": list("xy")})
     assert DawidSkene().fit(encode_ratings(votes)).labels_.tolist() == ["x", "y"]
+
+
+def test_estimators__classes_name_integer_codes():
+    ratings = coded([(0, 0, 1), (1, 0, 0)], 2, 1, 2)
+    assert MajorityVote(classes=["x", "y"]).fit_predict(ratings).tolist() == ["y", "x"]
+    with pytest.raises(ValueError, match="the ratings have 2 classes, but 1 names came"):
+        MajorityVote(classes=["x"]).fit(ratings)

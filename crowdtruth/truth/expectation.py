@@ -24,7 +24,7 @@ Table = NDArray[np.float64]
 """Parameters, (n_rows, n_lanes): see `crowdtruth._kernels.em`."""
 
 _CHUNK_RATINGS = 2**18
-"""Ratings of a chunk, about a millisecond of work: below two chunks, threads cost more than they save."""
+"""Ratings of a chunk, about half a millisecond of work: a thread that has fewer costs more than it saves."""
 
 _MAX_CHUNKS = 64
 _ROWS_PER_CHUNK = 8
@@ -242,10 +242,10 @@ class Passes:
 
 @contextmanager
 def passes_over(sparse: SparseRatings, jobs: int) -> Iterator[Passes]:
-    """Passes on `jobs` threads; with a single chunk, in the caller's thread."""
+    """Passes on `jobs` threads, as far as there is work for them; else in the caller's thread."""
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
-    n_threads = min(jobs, len(sparse.chunks))
+    n_threads = min(jobs, len(sparse.codes) // _CHUNK_RATINGS, len(sparse.chunks))
     if n_threads < 2:
         yield Passes(sparse, map)
     else:
