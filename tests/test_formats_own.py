@@ -270,3 +270,10 @@ def test_read_study__reads_the_asthma_study(data_dir):
     reference = read_reference(data_dir / "exact_asthma_round1" / "ground_truth.csv")
     assert len(reference) == 455
     assert set(reference["fov"]) <= set(study.fovs["fov"])
+
+
+def test_read_study__takes_the_folder_it_is_in(tmp_path, monkeypatch):
+    (tmp_path / "annotations.csv").write_text(GOOD)
+    (tmp_path / "x.txt").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path.name}: files not read: 'x.txt'" in read_study(".").notes

@@ -1,5 +1,7 @@
 """Class schemes: the shipped one, those from files, grouping of labels and of probabilities."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -206,3 +208,10 @@ def test_load_taxonomy__refuses_shared_codes(tmp_path):
     text = SMALL.replace('name = "a"', 'name = "a"\ncode = 1') + "code = 1"
     with pytest.raises(ValueError, match="classes share codes"):
         load_taxonomy(write(tmp_path, text))
+
+
+def test_load_taxonomy__reads_the_example_of_the_documentation(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "data_model.md").read_text(encoding="utf-8")
+    example = load_taxonomy(write(tmp_path, page.split("```toml\n")[1].split("```")[0]))
+    assert example.grouping("lineage").classes == ("granulocyte", AMBIGUOUS)
+    assert [example.normalise(text) for text in ("Seg", "Eosin?", "test")] == ["neutrophil", "eosinophil", None]

@@ -78,7 +78,7 @@ def read_study(
     ValueError
         If there is no such format or taxonomy.
     """
-    path = Path(path)
+    path = Path(path) if Path(path).name else Path(path).resolve()  # "." has no name to call it by
     name = detect_format(path) if format is None else format
     if name not in _READERS:
         raise ValueError(f"no format {name!r} to read; there are {quoted(FORMATS)}")
