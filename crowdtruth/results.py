@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,9 @@ TABLES = (
 _FLOATS = (
     *("xmin", "ymin", "xmax", "ymax", "mean_iou", "width", "height", "mpp"),
     *("probability", "prob_*", "p_exists", "entropy", "boundary_correct"),
-    *("precision", "recall", "f1", "class_accuracy", "mcc", "value", "count"),
+    *("precision", "recall", "f1", "class_accuracy", "mcc", "value"),
 )
-_INTEGERS = ("n_*", "n")
+_INTEGERS = ("n_*", "n", "count")
 _FLAGS = ("is_object", "has_outline", "in_reference")
 
 
@@ -71,9 +72,12 @@ class ResultFolder:
 
 def read_result(path: Path) -> pd.DataFrame:
     """A table of a result folder as it was in memory: numbers exact, flags as booleans, absent text as ``""``."""
-    frame = read_table(path, floats=_FLOATS, integers=_INTEGERS, booleans=_FLAGS)
-    text: list[str] = list(frame.select_dtypes("str").columns)
-    return frame.assign(**{name: frame[name].fillna("") for name in text})
+    frame = read_table(path, floats=(*_FLOATS, *_INTEGERS), booleans=_FLAGS)
+    text: list[str] = list(frame.select_dtypes("str"))
+    whole = [name for name in frame if any(fnmatchcase(name, pattern) for pattern in _INTEGERS)]
+    columns: dict[str, pd.Series] = {name: frame[name].fillna("") for name in text}
+    columns |= {name: frame[name].astype("Int64" if frame[name].isna().any() else "int64") for name in whole}
+    return frame.assign(**columns)
 
 
 def is_result_folder(path: Path) -> bool:

@@ -21,8 +21,8 @@ from crowdtruth.accuracy import (
 )
 from crowdtruth.clustering import cluster_annotations
 from crowdtruth.files import sha256_of
-from crowdtruth.formats import read_reference, read_study
-from crowdtruth.formats.reference import read_task_reference
+from crowdtruth.formats import read_study
+from crowdtruth.formats.reference import read_box_reference, read_task_reference
 from crowdtruth.options import RunOptions, chosen_conditions, cohort_members, parse_preferences, split_at_condition
 from crowdtruth.parallel import say
 from crowdtruth.ratings import rate_anchors
@@ -168,7 +168,7 @@ def estimator_of(options: RunOptions, *, jobs: int) -> Any:
         "pseudo_counts": options.pseudo_counts,
     }
     if options.model == "one-coin":
-        return OneCoin(**arguments)
+        return OneCoin(**arguments, jobs=jobs)
     return DawidSkene(**arguments, acceleration=options.acceleration, jobs=jobs)
 
 
@@ -264,7 +264,7 @@ def reference_of_file(path: Path, run: Run) -> Reference:
     study = run.study
     if study.is_crowd:
         return task_reference(read_task_reference(path), path.name)
-    table = read_reference(path, taxonomy=study.taxonomy, normalise_labels=run.options.normalise_labels)
+    table = read_box_reference(path, taxonomy=study.taxonomy, normalise_labels=run.options.normalise_labels)
     shared = set(table["fov"]) & set(study.fovs["fov"])
     if not shared:
         raise ValueError(f"{path.name} shares no FOV with the study: the names in column fov must be equal")

@@ -13,10 +13,10 @@ from crowdtruth.formats import (
     FORMATS,
     WRITE_FORMATS,
     detect_format,
-    read_reference,
     read_study,
     write_study,
 )
+from crowdtruth.formats.reference import read_box_reference, read_task_reference
 from crowdtruth.problems import StudyError
 from crowdtruth.study import make_study
 
@@ -267,7 +267,7 @@ def test_read_study__reads_the_asthma_study(data_dir):
     assert study.assignments_given
     assert study.annotations["xmin"].min() < 0
     assert study.notes == ("exact_asthma_round1: files not read: 'ground_truth.csv'",)
-    reference = read_reference(data_dir / "exact_asthma_round1" / "ground_truth.csv")
+    reference = read_box_reference(data_dir / "exact_asthma_round1" / "ground_truth.csv")
     assert len(reference) == 455
     assert set(reference["fov"]) <= set(study.fovs["fov"])
 
@@ -277,3 +277,16 @@ def test_read_study__takes_the_folder_it_is_in(tmp_path, monkeypatch):
     (tmp_path / "x.txt").write_text("x")
     monkeypatch.chdir(tmp_path)
     assert f"{tmp_path.name}: files not read: 'x.txt'" in read_study(".").notes
+
+
+def test_read_task_reference__takes_any_of_the_words_and_leaves_out_empty_labels(tmp_path):
+    path = tmp_path / "gold.csv"
+    path.write_text("item,truth\nt1,01\nt2,\nt3,no\n")
+    assert read_task_reference(path).values.tolist() == [["t1", "01"], ["t3", "no"]]
+
+
+def test_read_task_reference__says_which_column_is_missing(tmp_path):
+    path = tmp_path / "gold.csv"
+    path.write_text("question,truth\nt1,yes\n")
+    with pytest.raises(StudyError, match=r"gold.csv: has no column 'anchor'"):
+        read_task_reference(path)

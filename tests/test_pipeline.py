@@ -165,6 +165,9 @@ def test_run_study__takes_a_crowd_table(tmp_path: Path) -> None:
     assert truth["is_object"].all()
     assert "prob_undetected" not in truth
     assert len(results.table("ratings")) == 5
+    again = pipeline.run_study(table, tmp_path / "out")
+    assert again.table("raters")["n_fovs"].isna().all()
+    assert again.table("raters")["class_accuracy"].tolist() == results.table("raters")["class_accuracy"].tolist()
     assert not (tmp_path / "out" / "training.csv").exists()
 
 

@@ -5,10 +5,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pandas as pd
-
-from crowdtruth.cells import TABLE_SUFFIXES, column_names, read_cells
-from crowdtruth.checks import BOX, complete_reference
+from crowdtruth.cells import TABLE_SUFFIXES, column_names
+from crowdtruth.checks import BOX
 from crowdtruth.formats.coco import read_coco, write_coco
 from crowdtruth.formats.crowd import crowd_columns, find_answers, is_wide, read_crowd
 from crowdtruth.formats.folder import find_table, read_folder, read_located, write_csv_folder, write_parquet_folder
@@ -16,7 +14,7 @@ from crowdtruth.formats.long_table import read_long_table
 from crowdtruth.formats.nucls_anchors import find_anchor_tables, is_anchor_table, read_nucls_anchors
 from crowdtruth.formats.nucls_csv import find_fov_files, read_nucls_csv
 from crowdtruth.formats.nucls_sqlite import find_database, is_database, read_nucls_sqlite
-from crowdtruth.problems import StudyError, quoted, raise_findings
+from crowdtruth.problems import StudyError, quoted
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
 
@@ -155,29 +153,3 @@ def write_study(study: Study, path: str | Path, *, format: str) -> None:
     if format not in _WRITERS:
         raise ValueError(f"no format {format!r} to write; there are {quoted(WRITE_FORMATS)}")
     _WRITERS[format](study, Path(path))
-
-
-def read_reference(
-    path: str | Path, *, taxonomy: Taxonomy | None = None, normalise_labels: bool = False
-) -> pd.DataFrame:
-    """A reference table from a file of its own.
-
-    Parameters
-    ----------
-    path : CSV or Parquet with fov, xmin, ymin, xmax, ymax, label
-    taxonomy : class scheme the labels must be in
-    normalise_labels : read labels typed by hand as the class they mean
-
-    Returns
-    -------
-    (n_objects, 8)
-        fov, xmin, ymin, xmax, ymax, label, coords_x, coords_y.
-
-    Raises
-    ------
-    StudyError
-        With line, column and reason of every problem.
-    """
-    checked = complete_reference(read_cells(Path(path)), taxonomy, normalise_labels)
-    raise_findings(checked.findings)
-    return checked.frame

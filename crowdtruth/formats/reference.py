@@ -1,15 +1,43 @@
-"""The true labels of a crowd table's tasks, from a file of its own."""
+"""Outside truth in a file of its own: boxes with labels, or the true labels of a crowd table's tasks."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from crowdtruth.cells import Cells, read_cells
+from crowdtruth.checks import complete_reference
 from crowdtruth.files import as_text, missing_columns
 from crowdtruth.problems import raise_findings
+from crowdtruth.taxonomy import Taxonomy
 
 _TASK_WORDS = ("anchor", "task", "item")
 _LABEL_WORDS = ("label", "rating", "truth")
+
+
+def read_box_reference(
+    path: str | Path, *, taxonomy: Taxonomy | None = None, normalise_labels: bool = False
+) -> pd.DataFrame:
+    """Boxes with labels, to judge against.
+
+    Parameters
+    ----------
+    path : CSV or Parquet with fov, xmin, ymin, xmax, ymax, label
+    taxonomy : class scheme the labels must be in
+    normalise_labels : read labels typed by hand as the class they mean
+
+    Returns
+    -------
+    (n_objects, 8)
+        fov, xmin, ymin, xmax, ymax, label, coords_x, coords_y.
+
+    Raises
+    ------
+    StudyError
+        With line, column and reason of every problem.
+    """
+    checked = complete_reference(read_cells(Path(path)), taxonomy, normalise_labels)
+    raise_findings(checked.findings)
+    return checked.frame
 
 
 def read_task_reference(path: Path) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from crowdtruth._kernels import em, item_order
 from crowdtruth._kernels._simd import WIDTHS, lanes_of
+from crowdtruth.parallel import track
 from crowdtruth.ratings import Ratings
 
 Table = NDArray[np.float64]
@@ -29,6 +30,9 @@ _CHUNK_RATINGS = 2**18
 _MAX_CHUNKS = 64
 _ROWS_PER_CHUNK = 8
 """A chunk has at least this many ratings per row of the table, so that the chunks' sums stay smaller than the data."""
+
+_WORTH_A_BAR = 2_000_000
+"""Ratings from which the user sees the iterations go by: they then take some milliseconds each."""
 
 _ROUNDING = 1e-12
 """Relative change of the objective that rounding alone can make."""
@@ -293,12 +297,18 @@ def expectation_maximization(passes: Passes, model: Model, start: Table, *, n_it
     """EM from `start`: at most `n_iter` iterations, fewer once the objective gains less than `tolerance` per rating."""
     point = evaluate(passes, model, start)
     trace = [point.objective]
-    while len(trace) < n_iter:
+    for _ in further_iterations(passes, n_iter):
         point = evaluate(passes, model, point.following)
         trace.append(point.objective)
         if has_settled(passes, trace[-1] - trace[-2], tolerance):
             break
     return finish(passes, point, trace, n_iter=len(trace), tolerance=tolerance)
+
+
+def further_iterations(passes: Passes, n_iter: int) -> Iterator[int]:
+    """The iterations after the first, with a progress bar where each takes its time."""
+    iterations = range(1, n_iter)
+    return track(iterations, "EM iterations, at most") if passes.n_ratings >= _WORTH_A_BAR else iter(iterations)
 
 
 def has_settled(passes: Passes, gain: float, tolerance: float) -> bool:
