@@ -1,5 +1,7 @@
 """A study or a result folder in a few lines of text, for the end of a command."""
 
+import textwrap
+
 import pandas as pd
 
 from crowdtruth.results import ResultFolder
@@ -39,7 +41,12 @@ def describe_results(results: ResultFolder) -> str:
     parts = (_describe_anchors, _describe_truth, _describe_accuracy, _describe_raters)
     lines = [line for part in parts for line in part(results)]
     files = sorted({file for step in results.record["steps"].values() for file in step["files"]})
-    return "\n".join([f"results in {results.path}", *(f"  {line}" for line in lines), f"  files: {', '.join(files)}"])
+    return "\n".join([f"results in {results.path}", *(f"  {line}" for line in lines), *_wrapped(files)])
+
+
+def _wrapped(files: list[str]) -> list[str]:
+    """Names of files, on lines that fit a page."""
+    return textwrap.wrap(f"files: {', '.join(files)}", 96, initial_indent="  ", subsequent_indent="    ")
 
 
 def _describe_anchors(results: ResultFolder) -> list[str]:
@@ -55,11 +62,11 @@ def _describe_anchors(results: ResultFolder) -> list[str]:
 def _describe_truth(results: ResultFolder) -> list[str]:
     if not results.has("truth"):
         return []
-    return [
-        f"cohort {cohort}, condition {condition}: {len(rows):,} of {n_all:,} anchors are objects: "
-        + _shares(rows["label"])
-        for (cohort, condition), n_all, rows in _groups(results.table("truth"))
-    ]
+    lines = []
+    for (cohort, condition), n_all, rows in _groups(results.table("truth")):
+        lines.append(f"cohort {cohort}, condition {condition}: {len(rows):,} of {n_all:,} anchors are objects")
+        lines.append(f"  {_shares(rows['label'])}")
+    return lines
 
 
 def _groups(truth: pd.DataFrame) -> list[tuple[tuple[str, str], int, pd.DataFrame]]:
@@ -78,7 +85,7 @@ def _describe_accuracy(results: ResultFolder) -> list[str]:
     for (who, condition, reference), rows in overall.groupby(["who", "condition", "reference"], sort=False):
         score = rows.set_index("metric")["value"]
         words = ", ".join(f"{name} {score[name]:.3f}" for name in _SCORES if name in score and pd.notna(score[name]))
-        lines.append(f"inferred labels of {who}, condition {condition}, against {reference}: {words}")
+        lines += [f"inferred labels of {who}, condition {condition}, against {reference}", f"  {words}"]
     return lines
 
 
@@ -90,7 +97,7 @@ def _describe_raters(results: ResultFolder) -> list[str]:
     for (condition, reference), rows in raters.groupby(["condition", "reference"], sort=False):
         scored = [name for name in _SCORES if rows[name].notna().any()]
         ranges = [f"{name} {rows[name].min():.3f}–{rows[name].max():.3f}" for name in scored]
-        lines.append(f"{len(rows)} raters, condition {condition}, against {reference}: {', '.join(ranges)}")
+        lines += [f"{len(rows)} raters, condition {condition}, against {reference}", f"  {', '.join(ranges)}"]
     return lines
 
 
