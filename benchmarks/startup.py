@@ -22,6 +22,9 @@ def run(quick: bool = False) -> list[dict]:
     rows = [_row(name, "python", _times([sys.executable, "-c", code], runs)) for name, code in _CODE.items()]
     crowdtruth = [sys.executable, "-m", "crowdtruth.cli"]
     rows.append(_row("crowdtruth --help", "whole process", _times([*crowdtruth, "--help"], runs)))
+    rows.append(
+        _row("compile every kernel, 8 classes", "cold cache", [_compile_seconds() for _ in range(1 if quick else 3)])
+    )
     data = Path(os.environ.get("CROWDTRUTH_DATA", "../shared/data")) / "exact_asthma_round1"
     if data.exists():
         rows.append(_row("run, asthma study, warm", "whole process", _run_times(crowdtruth, data, runs)))
@@ -46,6 +49,14 @@ def _times(command: list[str], runs: int, env: dict[str, str] | None = None) -> 
         subprocess.run(command, check=True, capture_output=True, env=env)
         seconds.append(time.perf_counter() - started)
     return seconds[1:]
+
+
+def _compile_seconds() -> float:
+    """Seconds that compiling takes in a process that uses every kernel and finds none in the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "NUMBA_CACHE_DIR": folder}
+        command = [sys.executable, "-m", "benchmarks.compile_all"]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout)
 
 
 def _run_times(crowdtruth: list[str], data: Path, runs: int) -> list[float]:
