@@ -5,6 +5,7 @@ Slow libraries are imported inside the commands, so that ``--help`` answers at o
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ READING, LOCATING, INFERRING, JUDGING = "Reading", "Locating objects", "Inferrin
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study: a folder of tables, or one file.")]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; never inside the study.")]
-Preset = Annotated[str, typer.Option(help="default, or paper (the settings of the NuCLS paper).")]
+Preset = Annotated[str | None, typer.Option(help="default, or paper (the settings of the NuCLS paper).")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with options; flags win.", dir_okay=False)]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random (default 0).")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Workers; changes no result.")]
@@ -128,20 +129,35 @@ def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
         except (ValueError, OSError) as error:
             if os.environ.get("CROWDTRUTH_DEBUG"):
                 raise
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {words_of(error)}", err=True)
             raise typer.Exit(1) from None
 
     return wrapped
 
 
-def chosen_options(preset: str, config: Path | None, flags: dict[str, Any]) -> Any:
+def words_of(error: ValueError | OSError) -> str:
+    """An error as a sentence; the system's own errors with the file first and without their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def chosen_options(preset: str | None, config: Path | None, flags: dict[str, Any]) -> Any:
     """`RunOptions` from the arguments of a command."""
     from crowdtruth.options import make_options
 
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
-    if given.get("start") not in (None, "votes"):
-        given["start"] = float(given["start"])
+    if given.get("start") is not None:
+        given["start"] = number_or_word(given["start"])
     return make_options(preset=preset, config=config, flags=given)
+
+
+def number_or_word(text: str) -> float | str:
+    """A number where `text` is one, else `text`."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 @app.command()
@@ -149,7 +165,7 @@ def chosen_options(preset: str, config: Path | None, flags: dict[str, Any]) -> A
 def run(
     study: StudyPath,
     out: OutFolder,
-    preset: Preset = "default",
+    preset: Preset = None,
     config: Config = None,
     format: Format = None,
     taxonomy: TaxonomyOption = None,
@@ -199,7 +215,7 @@ def run(
 def cluster(
     study: StudyPath,
     out: OutFolder,
-    preset: Preset = "default",
+    preset: Preset = None,
     config: Config = None,
     format: Format = None,
     taxonomy: TaxonomyOption = None,
@@ -234,7 +250,7 @@ def infer(
         Path, typer.Argument(metavar="SOURCE", help="A study, a result folder with ratings, or a crowd table.")
     ],
     out: OutFolder,
-    preset: Preset = "default",
+    preset: Preset = None,
     config: Config = None,
     format: Format = None,
     taxonomy: TaxonomyOption = None,
@@ -293,6 +309,8 @@ def convert(
 
     if target.exists():
         raise ValueError(f"{target} exists; give a new name")
+    if source.resolve() in target.resolve().parents:
+        raise ValueError(f"{target} is inside {source}; a study is never written into")
     study = read_study(source, format=format, taxonomy=taxonomy, normalise_labels=bool(normalise_labels))
     for note in study.notes:
         say(note)
@@ -355,7 +373,8 @@ def version(
 
 
 def main() -> None:
-    """Entry point of the command."""
+    """Entry point of the command; when told to end, it cleans up as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     app()
 
 

@@ -75,6 +75,11 @@ class RunOptions:
         for name in ("iterations", "min_detections"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("tolerance", "pseudo_counts"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a finite number from 0 on, got {getattr(self, name)}")
+        if self.start != "votes" and not (isinstance(self.start, float | int) and 0 < self.start <= 1):
+            raise ValueError(f"start must be an initial quality in (0, 1], or votes; got {self.start!r}")
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
@@ -83,13 +88,13 @@ def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...])
 
 
 def make_options(
-    *, preset: str = "default", config: Path | None = None, flags: Mapping[str, Any] | None = None
+    *, preset: str | None = None, config: Path | None = None, flags: Mapping[str, Any] | None = None
 ) -> RunOptions:
     """Options from a preset, a TOML file and flags, the later winning.
 
     Parameters
     ----------
-    preset : ``default`` or ``paper``
+    preset : ``default`` or ``paper``; None: the file's, else default
     config : a TOML file whose keys are the fields of `RunOptions`, and `preset`; `cohort` may be a table of unions
     flags : fields given on the command line; those that are None or empty were not given
 
@@ -104,8 +109,8 @@ def make_options(
     0.5
     """
     from_file = dict(read_config(config)) if config else {}
-    chosen_preset = preset if preset != "default" else from_file.pop("preset", "default")
-    from_file.pop("preset", None)
+    preset_of_file = from_file.pop("preset", "default")
+    chosen_preset = preset or preset_of_file
     _check_choice("preset", chosen_preset, tuple(PRESETS))
     given = {k: v for k, v in (flags or {}).items() if v is not None and v != ()}
     merged = {**PRESETS[chosen_preset], **from_file, **given}
@@ -117,15 +122,23 @@ def read_config(path: Path) -> dict[str, Any]:
     """Options of a TOML file, with lists as tuples and a table of cohorts as unions."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
     cohort = values.get("cohort")
     if isinstance(cohort, dict):
-        values["cohort"] = [f"{name}={'+'.join(members)}" for name, members in cohort.items()]
+        values["cohort"] = [f"{name}={'+'.join(_texts(f'cohort.{name}', parts))}" for name, parts in cohort.items()]
     for name in ("cohort", "condition", "prefer"):
-        if isinstance(values.get(name), str):
-            values[name] = [values[name]]
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        if name in values:
+            values[name] = tuple(_texts(name, values[name]))
+    return values
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """A text, or a list of texts, as a list."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
+        raise ValueError(f"option {name} takes a text or a list of texts, got {value!r}")
+    return values
 
 
 def _check_names_and_types(values: Mapping[str, Any]) -> None:
@@ -167,6 +180,8 @@ def cohort_members(specs: Iterable[str], cohorts: Iterable[str]) -> dict[str, tu
     for spec in list(specs) or known:
         name, _, parts = spec.partition("=") if spec not in known else (spec, "", "")
         members = tuple(parts.split("+")) if parts else (name,)
+        if not name or len(set(members)) < len(members):
+            raise ValueError(f"--cohort {spec}: expected a name, or NAME=A+B with each cohort once")
         unknown = [member for member in members if member not in known]
         if unknown:
             raise ValueError(f"unknown cohort {unknown[0]!r} in --cohort {spec}; the study has {', '.join(known)}")
@@ -176,21 +191,32 @@ def cohort_members(specs: Iterable[str], cohorts: Iterable[str]) -> dict[str, tu
     return unions
 
 
-def split_at_condition(spec: str, conditions: Iterable[str]) -> tuple[str, str | None]:
-    """``NAME@CONDITION`` as (name, condition); condition None where it is not given.
+def split_at_condition(spec: str, names: Iterable[str], conditions: Iterable[str]) -> tuple[str, str | None]:
+    """``NAME@CONDITION`` as (name, condition), condition None where it is not given; both may hold an ``@``.
+
+    Parameters
+    ----------
+    spec : what the user wrote
+    names, conditions : those there are
+
+    Raises
+    ------
+    ValueError
+        If it is no name, and no name with a condition.
 
     Examples
     --------
-    >>> split_at_condition("P@U-control", ["U-control", "E"])
+    >>> split_at_condition("P@U-control", ["P", "NP"], ["U-control", "E"])
     ('P', 'U-control')
     """
-    name, _, condition = spec.rpartition("@")
-    if not name:
+    known, rounds = sorted(set(names)), sorted(set(conditions))
+    if spec in known:
         return spec, None
-    known = sorted(set(conditions))
-    if condition not in known:
-        raise ValueError(f"unknown condition {condition!r} in {spec!r}; the study has {', '.join(known)}")
-    return name, condition
+    for condition in rounds:
+        name = spec.removesuffix(f"@{condition}")
+        if name != spec and name in known:
+            return name, condition
+    raise ValueError(f"{spec!r} is none of {', '.join(known)}, with or without @ and one of {', '.join(rounds)}")
 
 
 def chosen_conditions(options: RunOptions, conditions: Iterable[str]) -> tuple[str, ...]:
@@ -219,18 +245,22 @@ def _parse_preference(spec: str, study: Study) -> Preference:
     kind, _, rest = spec.partition(":")
     if kind not in ("rater", "cohort") or not rest:
         raise ValueError(f"a preference is rater:NAME@CONDITION or cohort:NAME@CONDITION, got {spec!r}")
-    name, condition = split_at_condition(rest, study.conditions)
+    names = study.raters["rater"] if kind == "rater" else unions_of(study.cohorts, rest)
+    name, condition = split_at_condition(rest, names, study.conditions)
     conditions = (condition,) if condition else None
     if kind == "rater":
-        _check_known("rater", (name,), study.raters["rater"])
         return Preference(raters=(name,), conditions=conditions, kinds=("polygon",))
-    members = tuple(name.split("+"))
-    _check_known("cohort", members, study.cohorts)
-    return Preference(cohorts=members, conditions=conditions)
+    return Preference(cohorts=(name,) if name in study.cohorts else tuple(name.split("+")), conditions=conditions)
 
 
-def _check_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
-    names_there = sorted(set(known))
-    for name in names:
-        if name not in names_there:
-            raise ValueError(f"unknown {what} {name!r}; the study has {', '.join(names_there)}")
+def unions_of(cohorts: Iterable[str], spec: str) -> list[str]:
+    """The cohorts, and the union of some that `spec` begins with, if it does.
+
+    Examples
+    --------
+    >>> unions_of(["JP", "NP", "SP"], "SP+JP@E")
+    ['JP', 'NP', 'SP', 'SP+JP']
+    """
+    known = list(cohorts)
+    union = spec.partition("@")[0]
+    return [*known, union] if "+" in union and set(union.split("+")) <= set(known) else known

@@ -47,7 +47,7 @@ def run_study(source: Path, out: Path, options: RunOptions | None = None, *, job
     ValueError
         If the study or the options are wrong; each message says what and where.
     """
-    run = open_run(source, out, options or RunOptions(), jobs=jobs)
+    run = open_run("run", source, out, options or RunOptions(), jobs=jobs)
     run.step("check", tuple(asdict(run.options)), (), check_options)
     run.step("read", READING, (), lambda run: {"fovs": run.study.fovs})
     run.step("cluster", LOCATING, ("read",), locate)
@@ -60,7 +60,7 @@ def run_study(source: Path, out: Path, options: RunOptions | None = None, *, job
 
 def locate_objects(source: Path, out: Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
     """The first half alone: anchors.csv and members.csv."""
-    run = open_run(source, out, options or RunOptions(), jobs=jobs)
+    run = open_run("cluster", source, out, options or RunOptions(), jobs=jobs)
     if run.study.is_located:
         raise ValueError(f"{source} is located already: it holds ratings, not marks")
     run.step("cluster", (*READING, *LOCATING), (), locate)
@@ -69,7 +69,7 @@ def locate_objects(source: Path, out: Path, options: RunOptions | None = None, *
 
 def infer_source(source: Path, out: Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
     """Labels alone, from a study, a result folder with ratings, or a crowd table: truth.csv and confusion.csv."""
-    run = open_run(source, out, options or RunOptions(), jobs=jobs)
+    run = open_run("infer", source, out, options or RunOptions(), jobs=jobs)
     run.step("infer", (*READING, *LOCATING, *INFERRING), (), infer_from_source)
     return run.results
 
@@ -85,13 +85,13 @@ def run_demo(out: Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
     return run_study(study, out / "results", options, jobs=jobs)
 
 
-def open_run(source: Path, out: Path, options: RunOptions, *, jobs: int) -> Run:
+def open_run(command: str, source: Path, out: Path, options: RunOptions, *, jobs: int) -> Run:
     """A run with its result folder, its inputs' checksums taken."""
     say_when_compiling(say)
     if not source.exists():
         raise ValueError(f"there is no study at {source}")
     effective = {name: with_checksum(value) for name, value in asdict(options).items()}
-    results = open_results(out, study=source, inputs=input_checksums(source), options=effective)
+    results = open_results(out, command=command, study=source, inputs=input_checksums(source), options=effective)
     return Run(source, options, results, jobs)
 
 

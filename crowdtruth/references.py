@@ -89,7 +89,7 @@ def cohort_reference(
     for column, value in (("cohort", cohort), ("condition", condition)):
         if value is not None:
             table = table[table[column] == value]
-    if table.empty:
+    if table.empty and len(truth):
         known = sorted({f"{row.cohort}@{row.condition}" for row in truth[["cohort", "condition"]].itertuples()})
         raise ValueError(f"no inferred labels of {_cohort_name(cohort, condition)}; there are {', '.join(known)}")
     unions = cohorts or {name: (name,) for name in sorted(truth["cohort"].unique())}

@@ -6,6 +6,7 @@ of the steps it builds on) and the checksums of the files it wrote are those rec
 
 import hashlib
 import json
+import os
 import platform
 import time
 import warnings
@@ -85,12 +86,15 @@ def is_result_folder(path: Path) -> bool:
     return (path / RECORD).is_file()
 
 
-def open_results(out: Path, *, study: Path, inputs: Mapping[str, str], options: Mapping[str, Any]) -> ResultFolder:
-    """The result folder of a run, new or continued.
+def open_results(
+    out: Path, *, command: str, study: Path, inputs: Mapping[str, str], options: Mapping[str, Any]
+) -> ResultFolder:
+    """The result folder of a run, new or continued; nothing is written before the first step has its tables.
 
     Parameters
     ----------
-    out : the folder; created if absent
+    out : the folder; created with the first table if absent
+    command : which command writes; a folder belongs to one
     study : the study's file or folder, which `out` must not be or lie in
     inputs : checksum of each input file
     options : the effective configuration
@@ -98,7 +102,8 @@ def open_results(out: Path, *, study: Path, inputs: Mapping[str, str], options: 
     Raises
     ------
     ValueError
-        If `out` is the study or inside it, is a file, or holds files that no run of this program wrote.
+        If `out` is the study or inside it, is a file, holds files that no run of this program wrote, or belongs to
+        another command.
     """
     target, source = out.resolve(), study.resolve()
     if target == source or source in target.parents:
@@ -108,17 +113,21 @@ def open_results(out: Path, *, study: Path, inputs: Mapping[str, str], options: 
     record: dict[str, Any] = {"steps": {}}
     if is_result_folder(out):
         record = _read_record(out / RECORD)
-    elif out.is_dir() and any(out.iterdir()):
+        if record.get("command") != command:
+            raise ValueError(
+                f"--out {out} holds the results of 'crowdtruth {record.get('command')}', which 'crowdtruth {command}' "
+                "would take apart; give another folder"
+            )
+    elif out.is_dir() and any(not file.name.startswith(".") for file in out.iterdir()):
         raise ValueError(f"--out {out} holds files but no {RECORD} of an earlier run; give a new or empty folder")
-    out.mkdir(parents=True, exist_ok=True)
     libraries = {name: version_of(name) for name in ("numpy", "scipy", "pandas", "numba")}
     record |= {
+        "command": command,
         "program": {"nucls": __version__, "python": platform.python_version(), **libraries},
         "study": source.as_posix(),
         "inputs": dict(inputs),
         "options": dict(options),
     }
-    write_json(record, out / RECORD)
     return ResultFolder(out, record)
 
 
@@ -126,11 +135,23 @@ def _read_record(path: Path) -> dict[str, Any]:
     """run.json of an earlier run."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not the record of a run ({error}); give another --out") from error
-    if not isinstance(record, dict) or not isinstance(record.get("steps"), dict):
+    if not isinstance(record, dict) or not _are_steps(record.get("steps")):
         raise ValueError(f"{path} is not the record of a run; give another --out")
     return record
+
+
+def _are_steps(steps: Any) -> bool:
+    """Whether this is what `run_step` records: step → key, after, files with checksums."""
+    return isinstance(steps, dict) and all(
+        isinstance(step, dict)
+        and isinstance(step.get("key"), str)
+        and isinstance(step.get("after"), list)
+        and isinstance(step.get("files"), dict)
+        and all(isinstance(checksum, str) for checksum in step["files"].values())
+        for step in steps.values()
+    )
 
 
 def run_step(
@@ -155,7 +176,6 @@ def run_step(
     if _is_current(results, name, key):
         say(f"{name}: unchanged, kept")
         return
-    forget_step(results, name)
     started = time.perf_counter()
     with working_on(name), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -163,6 +183,8 @@ def run_step(
     messages = sorted({str(w.message) for w in caught})
     for message in messages:
         say(f"warning: {message}")
+    forget_step(results, name)
+    _prepare(results)
     for table, frame in tables.items():
         write_table(frame, results.path / f"{table}.csv")
         results.tables[table] = frame
@@ -176,17 +198,40 @@ def run_step(
     write_json(results.record, results.path / RECORD)
 
 
+def _prepare(results: ResultFolder) -> None:
+    """Create the folder with its record, or clear it of what a killed process left half-written."""
+    results.path.mkdir(parents=True, exist_ok=True)
+    for temporary in results.path.glob(".*.part"):
+        if _is_abandoned(temporary):
+            temporary.unlink(missing_ok=True)
+    write_json(results.record, results.path / RECORD)
+
+
+def _is_abandoned(temporary: Path) -> bool:
+    """Whether the process whose number stands in a temporary file's name is gone; only POSIX can tell without harm."""
+    number = temporary.name.split(".")[-2].partition("-")[0]
+    if os.name != "posix" or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
 def forget_step(results: ResultFolder, name: str) -> None:
     """Remove a step's files and record, and those of all steps built on it, so that no stale table stays behind."""
     steps = results.record["steps"]
     for later, done in list(steps.items()):
-        if name in done.get("after", ()):
+        if name in done["after"]:
             forget_step(results, later)
     if name in steps:
-        files = steps.pop(name)["files"]
+        files = [inside(results.path, file).name for file in steps.pop(name)["files"]]
         write_json(results.record, results.path / RECORD)
         for file in files:
-            inside(results.path, file).unlink(missing_ok=True)
+            (results.path / file).unlink(missing_ok=True)
             results.tables.pop(file.removesuffix(".csv"), None)
 
 

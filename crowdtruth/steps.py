@@ -232,10 +232,8 @@ def check_reference(run: Run) -> None:
     if spec is None:
         return
     if spec.startswith(_COHORT):
-        cohort, _ = split_at_condition(spec.removeprefix(_COHORT), run.study.conditions)
         cohorts = cohort_members(run.options.cohort, run.study.cohorts)
-        if cohort not in cohorts:
-            raise ValueError(f"--reference {spec}: no such cohort is inferred; there are {', '.join(cohorts)}")
+        split_at_condition(spec.removeprefix(_COHORT), cohorts, run.study.conditions)
     elif not Path(spec).is_file():
         raise ValueError(f"--reference {spec}: expected a file, or cohort:NAME[@CONDITION]")
 
@@ -249,21 +247,21 @@ def reference_of(run: Run) -> Reference:
         if study.is_crowd:
             return task_reference(study.reference, "reference")
         return box_reference(study.reference, "reference", fovs=study.fovs["fov"])
-    cohort, condition = split_at_condition(spec.removeprefix(_COHORT), study.conditions) if spec else (None, None)
-    return cohort_reference(
-        tables("truth"),
-        tables("ratings"),
-        cohort=cohort,
-        condition=condition,
-        cohorts=cohort_members(run.options.cohort, study.cohorts),
-    )
+    cohorts = cohort_members(run.options.cohort, study.cohorts)
+    cohort = condition = None
+    if spec:
+        cohort, condition = split_at_condition(spec.removeprefix(_COHORT), cohorts, study.conditions)
+    return cohort_reference(tables("truth"), tables("ratings"), cohort=cohort, condition=condition, cohorts=cohorts)
 
 
 def reference_of_file(path: Path, run: Run) -> Reference:
     """Outside truth from a file; FOVs without any object in it are not judged, and that is said."""
     study = run.study
-    if study.is_crowd:
-        return task_reference(read_task_reference(path), path.name)
+    if study.is_crowd and study.anchors is not None:
+        gold = read_task_reference(path)
+        if not gold["anchor"].isin(study.anchors["anchor"]).any():
+            raise ValueError(f"{path.name} shares no task with the study: the names of the tasks must be equal")
+        return task_reference(gold, path.name)
     table = read_box_reference(path, taxonomy=study.taxonomy, normalise_labels=run.options.normalise_labels)
     shared = set(table["fov"]) & set(study.fovs["fov"])
     if not shared:
@@ -278,19 +276,18 @@ def training_choice(run: Run) -> tuple[str, str] | None:
     study, spec = run.study, run.options.train_on
     if spec == "none":
         return None
-    there_are = [
-        (cohort, condition)
-        for cohort in cohort_members(run.options.cohort, study.cohorts)
-        for condition in chosen_conditions(run.options, study.conditions)
-    ]
+    cohorts = cohort_members(run.options.cohort, study.cohorts)
+    conditions = chosen_conditions(run.options, study.conditions)
+    there_are = [(cohort, condition) for cohort in cohorts for condition in conditions]
     choices = there_are
     if spec:
-        cohort, condition = split_at_condition(spec, study.conditions)
+        cohort, condition = split_at_condition(spec, cohorts, conditions)
         choices = [choice for choice in there_are if choice[0] == cohort and condition in (None, choice[1])]
     if len(choices) != 1:
         names = ", ".join(f"{cohort}@{condition}" for cohort, condition in there_are)
+        given = f"--train-on {spec}" if spec else "without --train-on a run"
         raise ValueError(
-            f"--train-on {spec or '(not given)'} does not say whose labels training.csv holds: choose one of {names}, "
+            f"{given} does not say whose labels training.csv holds: choose --train-on one of {names}, "
             "or leave the table out with --train-on none"
         )
     return choices[0]

@@ -49,11 +49,11 @@ def training_table(
     Raises
     ------
     ValueError
-        If there are no inferred labels of this cohort under this condition, or they have no `undetected`.
+        If there are inferred labels, but none of this cohort under this condition, or they have no `undetected`.
     """
     chosen = truth[(truth["cohort"] == cohort) & (truth["condition"] == condition)]
     undetected = f"{_PROBABILITY}{UNDETECTED}"
-    if chosen.empty:
+    if chosen.empty and len(truth):
         raise ValueError(f"no inferred labels of cohort {cohort!r} under condition {condition!r} to train on")
     if undetected not in chosen:
         raise ValueError("labels without the class 'undetected' (a crowd table?) say nothing about existence")

@@ -93,7 +93,7 @@ def test_run__bad_data_give_one_message_and_no_files(study: Path, tmp_path: Path
     assert word in result.stderr
     assert ".csv, line" in result.stderr or name in result.stderr
     assert "Traceback" not in result.output
-    assert [f.name for f in (tmp_path / "out").iterdir()] == ["run.json"]
+    assert not (tmp_path / "out").exists()
 
 
 def test_run__a_label_outside_the_taxonomy_is_named(study: Path, tmp_path: Path) -> None:
@@ -115,7 +115,10 @@ def test_run__a_label_outside_the_taxonomy_is_named(study: Path, tmp_path: Path)
         (["--reference", "cohort:SP"], "SP"),
         (["--train-on", "SP"], "SP"),
         (["--prefer", "SP.3"], "a preference is rater:NAME@CONDITION or cohort:NAME@CONDITION, got 'SP.3'"),
-        (["--start", "good"], "good"),
+        (["--start", "good"], "start must be an initial quality in (0, 1], or votes; got 'good'"),
+        (["--start", "nan"], "start must be an initial quality in (0, 1], or votes; got nan"),
+        (["--cohort", "P=all+all"], "--cohort P=all+all: expected a name, or NAME=A+B with each cohort once"),
+        (["--config", "nowhere.toml"], "nowhere.toml: No such file or directory"),
         (["--classes", "super"], "super"),
         (["--preset", "papier"], "preset must be one of default, paper; got 'papier'"),
     ],
@@ -125,6 +128,33 @@ def test_run__wrong_arguments_give_one_message(study: Path, tmp_path: Path, argu
     assert result.exit_code == 1
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("content", ["fov,rater,xmin,ymin,xmax,ymax,label\n"])
+def test_run__a_study_in_which_nobody_marked_anything_has_empty_tables(
+    study: Path, tmp_path: Path, content: str
+) -> None:
+    (study / "annotations.csv").write_text(content)
+    (study / "assignments.csv").write_text("fov,rater\nf,a\nf,b\n")
+    result = command("run", study, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    for name in ("anchors", "members", "ratings", "truth", "confusion", "training"):
+        assert len((tmp_path / "out" / f"{name}.csv").read_text().splitlines()) == 1
+
+
+def test_convert__never_writes_into_its_source(study: Path) -> None:
+    result = command("convert", study, study / "copy", "--to", "csv")
+    assert result.exit_code == 1
+    assert "a study is never written into" in result.stderr
+
+
+def test_run__a_crowd_reference_of_other_tasks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "answers.csv").write_text("task,worker,label\nt1,w1,yes\nt1,w2,yes\n")
+    (tmp_path / "gold.csv").write_text("task,label\nq1,yes\n")
+    arguments = ("--reference", tmp_path / "gold.csv", "--out", tmp_path / "out")
+    result = command("run", tmp_path / "answers.csv", *arguments)
+    assert result.exit_code == 1
+    assert "gold.csv shares no task with the study" in result.stderr
 
 
 def test_run__unknown_options_are_usage_errors(study: Path, tmp_path: Path) -> None:

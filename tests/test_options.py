@@ -37,6 +37,12 @@ def test_make_options__reads_unions_of_cohorts_from_a_table(tmp_path: Path) -> N
         ("iou = ", "is not a TOML file"),
         ("iou = 1.5", r"iou must lie in \(0, 1\], got 1.5"),
         ("method = 'wbf'", "method must be one of cannot_link, demotion, unconstrained; got 'wbf'"),
+        ("cohort = [1]", r"option cohort takes a text or a list of texts, got \[1\]"),
+        ("[cohort]\nP = [1]", r"option cohort.P takes a text or a list of texts, got \[1\]"),
+        ("tolerance = nan", "tolerance must be a finite number from 0 on, got nan"),
+        ("pseudo_counts = inf", "pseudo_counts must be a finite number from 0 on, got inf"),
+        ("start = nan", r"start must be an initial quality in \(0, 1\], or votes; got nan"),
+        ("start = 'good'", r"start must be an initial quality in \(0, 1\], or votes; got 'good'"),
         ("preset = 'papier'", "preset must be one of default, paper; got 'papier'"),
         ("iterations = 0", "iterations must be at least 1, got 0"),
     ],
@@ -61,6 +67,8 @@ def test_cohort_members__are_each_cohort_without_specs() -> None:
     [
         (["P=SP+XP"], "unknown cohort 'XP' in --cohort P=SP.XP; the study has JP, SP"),
         (["SP", "SP"], "cohort 'SP' is given twice"),
+        (["P=SP+SP"], r"--cohort P=SP\+SP: expected a name, or NAME=A\+B with each cohort once"),
+        (["=SP"], "--cohort =SP: expected a name"),
     ],
 )
 def test_cohort_members__refuses_what_the_study_has_not(specs: list[str], message: str) -> None:
@@ -72,7 +80,28 @@ def test_cohort_members__takes_a_name_with_an_equals_sign_as_it_is() -> None:
     assert cohort_members(["a=b"], ["a=b"]) == {"a=b": ("a=b",)}
 
 
-def test_split_at_condition__names_the_conditions_there_are() -> None:
-    assert split_at_condition("P", ["all"]) == ("P", None)
-    with pytest.raises(ValueError, match="unknown condition 'F' in 'P@F'; the study has E, U"):
-        split_at_condition("P@F", ["U", "E"])
+def test_make_options__reads_one_cohort_as_a_union_of_one(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("[cohort]\nP = 'all'\n")
+    assert make_options(config=config).cohort == ("P=all",)
+
+
+def test_make_options__a_preset_given_as_a_flag_wins_over_the_files(tmp_path: Path) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text('preset = "paper"\n')
+    assert make_options(preset="default", config=config).method == "cannot_link"
+    assert make_options(config=config).method == "demotion"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("P", ("P", None)), ("P@E", ("P", "E")), ("P@E@2", ("P", "E@2")), ("a@b.c", ("a@b.c", None)),
+     ("a@b.c@E", ("a@b.c", "E"))],
+)  # fmt: skip
+def test_split_at_condition__names_and_conditions_may_hold_an_at_sign(spec: str, expected: tuple) -> None:
+    assert split_at_condition(spec, ["P", "a@b.c"], ["E", "E@2"]) == expected
+
+
+def test_split_at_condition__says_what_there_is() -> None:
+    with pytest.raises(ValueError, match="'P@F' is none of NP, P, with or without @ and one of E, U"):
+        split_at_condition("P@F", ["P", "NP"], ["U", "E"])

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +18,7 @@ def study(tmp_path: Path) -> Path:
 
 
 def opened(out: Path, study: Path, inputs: dict[str, str] | None = None) -> ResultFolder:
-    return open_results(out, study=study, inputs=inputs or {"a.csv": "0"}, options={})
+    return open_results(out, command="run", study=study, inputs=inputs or {"a.csv": "0"}, options={})
 
 
 class Counter:
@@ -43,7 +46,20 @@ def test_open_results__refuses_a_folder_with_foreign_files(study: Path, tmp_path
         opened(tmp_path / "other", study)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"steps": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"steps": 3}',
+        '{"steps": {"cluster": 5}}',
+        '{"steps": {"cluster": {}}}',
+        '{"steps": {"cluster": {"key": "", "after": 3, "files": {}}}}',
+        '{"steps": {"cluster": {"key": "", "after": [], "files": {"a.csv": 1}}}}',
+        "[" * 100_000,
+    ],
+    ids=range(8),
+)
 def test_open_results__refuses_a_foreign_record(study: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / RECORD).write_text(text)
@@ -92,7 +108,26 @@ def test_run_step__leaves_no_file_of_a_step_that_failed(study: Path, tmp_path: P
     results = opened(tmp_path / "out", study)
     with pytest.raises(KeyboardInterrupt):
         run_step(results, "cluster", options={}, after=(), compute=fail)
-    assert [f.name for f in (tmp_path / "out").iterdir()] == [RECORD]
+    assert not (tmp_path / "out").exists()
+
+
+def test_run_step__clears_what_a_killed_process_left(study: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (out / f".anchors.csv.{gone.pid}-1.part").write_text("anch")
+    (out / f".truth.csv.{os.getppid()}-1.part").write_text("another process writes")
+    (out / ".DS_Store").write_text("no business of ours")
+    run_step(opened(out, study), "cluster", options={}, after=(), compute=Counter())
+    left = {f.name for f in out.iterdir()}
+    assert left == {"anchors.csv", RECORD, ".DS_Store", f".truth.csv.{os.getppid()}-1.part"}
+
+
+def test_open_results__refuses_the_results_of_another_command(study: Path, tmp_path: Path) -> None:
+    run_step(opened(tmp_path / "out", study), "cluster", options={}, after=(), compute=Counter())
+    with pytest.raises(ValueError, match="holds the results of 'crowdtruth run', which 'crowdtruth infer'"):
+        open_results(tmp_path / "out", command="infer", study=study, inputs={}, options={})
 
 
 def test_run_step__never_follows_a_record_out_of_its_folder(study: Path, tmp_path: Path) -> None:

@@ -15,22 +15,28 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _CompileListener(event.Listener):
-    """Calls back once, when the first of our kernels is not found in the cache."""
+    """Says so, once in the life of the process, when the first of our kernels is not found in the cache."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._said = False
+    def __init__(self) -> None:
+        self.say: Callable[[str], None] | None = None
 
     def on_start(self, event: Any) -> None:
-        module = event.data["dispatcher"].py_func.__module__
-        if not self._said and "_kernels" in module:
-            self._said = True
-            self._say("compiling the numerical kernels: once, on first use; later runs find them in the cache")
+        if self.say is not None and "_kernels" in event.data["dispatcher"].py_func.__module__:
+            self.say("compiling the numerical kernels: once, on first use; later runs find them in the cache")
+            self.say = None
 
     def on_end(self, event: Any) -> None:
         """Nothing to say when a kernel is ready."""
 
 
+_listener = _CompileListener()
+_is_listening = False
+
+
 def say_when_compiling(say: Callable[[str], None]) -> None:
-    """Arrange for one message through `say` if any kernel has to be compiled in this process."""
-    event.register("numba:compile", _CompileListener(say))
+    """Arrange for one message through `say` if any kernel has to be compiled; the first call in a process counts."""
+    global _is_listening  # noqa: PLW0603 - one listener for the process
+    if not _is_listening:
+        _is_listening = True
+        _listener.say = say
+        event.register("numba:compile", _listener)
