@@ -133,8 +133,8 @@ def infer_tables(run: Run, ratings: pd.DataFrame, anchors: pd.DataFrame, clicked
     inference = infer_labels(
         ratings,
         anchors,
-        cohorts=cohort_members(options.cohort, ratings["cohort"]),
-        conditions=chosen_conditions(options, ratings["condition"]),
+        cohorts=cohort_members(options.cohort, ratings["cohort"].unique()),
+        conditions=chosen_conditions(options, ratings["condition"].unique()),
         estimator=estimator_of(options, jobs=run.jobs),
         min_detections=options.min_detections,
         grouping=grouping_of(run),
