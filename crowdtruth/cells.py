@@ -1,6 +1,7 @@
 """The cells of a CSV or Parquet file as they stand there: text is text, and every row knows its line."""
 
 import csv
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -81,23 +82,32 @@ def csv_header(path: Path, name: str) -> list[str]:
         start = handle.read(_HEADER_LIMIT)
     if b"\0" in start:
         raise StudyError(f"{name}: holds NUL bytes; expected text in UTF-8, not a binary file or UTF-16")
-    first_line = start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    text = start.removeprefix(b"\xef\xbb\xbf")
+    where = f"{name}, line {_blank_lines(path) + 1}"
     try:
         # a multi-byte character may be cut by the limit, but not within the header
-        lines = first_line.decode("utf-8", errors="replace").splitlines(keepends=True)
+        lines = text.lstrip(b"\r\n").decode("utf-8", errors="replace").splitlines(keepends=True)
         header = next(csv.reader(lines, strict=True), [])
     except csv.Error as error:
-        raise StudyError(f"{name}, line 1: the header cannot be read: {error}") from error
+        raise StudyError(f"{where}: the header cannot be read: {error}") from error
     if any("\ufffd" in column for column in header):
-        raise StudyError(f"{name}, line 1: the header is not UTF-8")
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise StudyError(f"{name}, line 1: more than one column is named {quoted(twice)}")
+        raise StudyError(f"{where}: the header is not UTF-8")
+    if twice := sorted(column for column, count in Counter(header).items() if count > 1):
+        raise StudyError(f"{where}: more than one column is named {quoted(twice)}")
     if not header:
         raise StudyError(f"{name}: the file has no header")
     if len(header) == 1 and (separator := next((c for c in ";\t|" if c in header[0]), "")):
-        raise StudyError(f"{name}, line 1: expected commas between the cells, the header seems to have {separator!r}")
+        raise StudyError(f"{where}: expected commas between the cells, the header seems to have {separator!r}")
+    if len(header) == 1 and header[0].startswith("#"):
+        raise StudyError(f"{where}: expected the names of the columns, got the comment {header[0]!r}")
     return header
+
+
+def _blank_lines(path: Path) -> int:
+    """How many blank lines there are before the header."""
+    with path.open("rb") as handle:
+        start = handle.read(_HEADER_LIMIT).removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    return len(start) - len(start.lstrip(b"\r\n"))
 
 
 def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Cells:
@@ -119,7 +129,9 @@ def _read_csv(path: Path, name: str, categorical: bool, wanted: list[str]) -> Ce
     try:
         table = arrow_csv.read_csv(
             path,
-            read_options=arrow_csv.ReadOptions(column_names=header, skip_rows_after_names=1, block_size=_CHUNK),
+            read_options=arrow_csv.ReadOptions(
+                column_names=header, skip_rows=_blank_lines(path), skip_rows_after_names=1, block_size=_CHUNK
+            ),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=arrow_csv.ConvertOptions(
                 include_columns=wanted,

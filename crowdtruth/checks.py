@@ -5,8 +5,9 @@ them all. Rows with a finding keep a harmless value: the study is never built fr
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ FOV_TEXTS = ("slide", "hospital", "image")
 FOV_NUMBERS = ("width", "height", "mpp")
 REFERENCE = ("fov", *BOX, "label", "coords_x", "coords_y")
 LARGEST_COORDINATE = 1e9
+SMALLEST_SIDE = 1e-9  # pixels; areas and their ratios stay exact to the last digits
 
 _NUMBER_LIST = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\s*,\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)*\s*$"
 
@@ -62,7 +64,7 @@ def ignored_columns(cells: Cells, known: Collection[str]) -> list[str]:
 
 
 def box_columns(cells: Cells) -> tuple[dict[str, NDArray[np.float64]], list[Finding]]:
-    """The four corners, each (n,), and every coordinate that is no number, infinite, absurd, or of an empty box."""
+    """The four corners, each (n,), and every one that is no number, infinite, absurd, or of a box without extent."""
     frame, source = cells.frame, cells.source
     box, findings = {}, []
     for name in BOX:
@@ -73,7 +75,9 @@ def box_columns(cells: Cells) -> tuple[dict[str, NDArray[np.float64]], list[Find
         absurd = np.abs(box[name]) > LARGEST_COORDINATE
         findings += in_rows(source, absurd, name, _absurd_coordinate(frame[name]))
     for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
-        findings += in_rows(source, box[high] <= box[low], high, _empty_box(box, low, high))
+        side = box[high] - box[low]
+        findings += in_rows(source, side <= 0, high, _empty_box(box, low, high))
+        findings += in_rows(source, (side > 0) & (side < SMALLEST_SIDE), high, _flat_box(box, low, high))
     return box, findings
 
 
@@ -84,6 +88,11 @@ def _absurd_coordinate(column: pd.Series) -> Callable[[int], str]:
 
 def _empty_box(box: dict[str, NDArray[np.float64]], low: str, high: str) -> Callable[[int], str]:
     return lambda row: f"expected {low} < {high}, got {box[low][row]:.10g} and {box[high][row]:.10g}"
+
+
+def _flat_box(box: dict[str, NDArray[np.float64]], low: str, high: str) -> Callable[[int], str]:
+    words = f"expected {low} and {high} to be at least {SMALLEST_SIDE:.0e} pixels apart, got {{:.10g}} and {{:.10g}}"
+    return lambda row: words.format(box[low][row], box[high][row])
 
 
 def outline_columns(cells: Cells) -> tuple[dict[str, pd.Series], list[Finding]]:
@@ -174,8 +183,35 @@ def _label_findings(
         return findings
     known = {*taxonomy.classes, UNDETECTED, "", None}
     outside = np.array([meaning not in known for meaning in meanings], dtype=bool)
-    expected = f"is not in taxonomy {taxonomy.name!r} ({quoted(taxonomy.classes, limit=20)})"
-    return findings + in_rows(source, outside[codes], "label", lambda row: f"{found[codes[row]]!r} {expected}")
+    return findings + outside_taxonomy(source, outside[codes], lambda row: found[codes[row]], taxonomy)
+
+
+def outside_taxonomy(
+    source: Source, mask: NDArray[np.bool_], label_of: Callable[[int], str], taxonomy: Taxonomy
+) -> list[Finding]:
+    """A finding for the rows (n,) whose label is no class of the taxonomy; its classes are told once."""
+    reason = f"{{!r}} is not in taxonomy {taxonomy.name!r}".format
+    hint = f"taxonomy {taxonomy.name!r} has {quoted(taxonomy.classes, limit=20)}"
+    return in_rows(source, mask, "label", lambda row: reason(label_of(row)), hint)
+
+
+def look_alikes(names: Collection[str], what: str) -> list[str]:
+    """A note on names that differ only by white space around them or by Unicode form, if there are any.
+
+    Examples
+    --------
+    >>> look_alikes(["tumor", "other", "tumor "], "labels")
+    ["labels that differ only by white space or Unicode form stay different: 'tumor' and 'tumor '"]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names):
+        groups.setdefault(normalize("NFC", name.strip()), []).append(name)
+    alike = [group for group in groups.values() if len(group) > 1]
+    # composed and decomposed letters look the same, so they are told by their codes
+    words = [" and ".join(map(repr if len({n.strip() for n in group}) == 1 else ascii, group)) for group in alike]
+    more = f"; and {len(words) - 8} more" if len(words) > 8 else ""
+    start = f"{what} that differ only by white space or Unicode form stay different"
+    return [f"{start}: {'; '.join(words[:8])}{more}"] if words else []
 
 
 def complete_annotations(cells: Cells, taxonomy: Taxonomy | None, normalise: bool) -> Checked:
@@ -211,7 +247,7 @@ def _only(*, finding_rows: NDArray[np.bool_], of: list[Finding]) -> list[Finding
     for finding in of:
         rows = finding.rows if finding.rows is None else finding.rows[finding_rows[finding.rows]]
         if rows is None or len(rows):
-            kept.append(Finding(finding.source, rows, finding.column, finding.reason))
+            kept.append(replace(finding, rows=rows))
     return kept
 
 

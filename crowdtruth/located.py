@@ -2,14 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crowdtruth.cells import Cells
-from crowdtruth.checks import ALL, BOX, RATERS, complete_fovs, complete_texts, each_once, ignored_columns, optional_text
+from crowdtruth.checks import (
+    ALL,
+    BOX,
+    RATERS,
+    box_columns,
+    complete_fovs,
+    complete_texts,
+    each_once,
+    ignored_columns,
+    optional_text,
+    outside_taxonomy,
+)
 from crowdtruth.files import as_floats, as_text, missing_columns
-from crowdtruth.problems import Finding, in_rows, quoted
+from crowdtruth.problems import Finding, in_rows, in_table
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy
 
 ANCHORS = ("anchor", "fov", *BOX, "n_annotations", "n_raters", "mean_iou")
@@ -83,14 +96,23 @@ def _rating_columns(
         findings += in_rows(source, (labels == UNDETECTED).to_numpy(), "label", words)
     if taxonomy is not None:
         outside = ~labels.isin([*taxonomy.classes, UNDETECTED]).to_numpy() & labels.notna().to_numpy()
-        reason = f"{{!r}} is not in taxonomy {taxonomy.name!r} ({quoted(taxonomy.classes, limit=20)})".format
-        findings += in_rows(source, outside, "label", lambda row: reason(labels.iloc[row]))
+        findings += outside_taxonomy(source, outside, lambda row: labels.iloc[row], taxonomy)
     notes = ignored_columns(cells, {*RATINGS})
     missing = labels.isna().to_numpy()
+    if is_crowd and missing.all():
+        findings += in_table(source, "has no answers; a crowd table needs at least one label")
     if missing.any():
         notes.append(f"{source.name}: {missing.sum():,} empty cells are missing answers, not {UNDETECTED!r}")
+        notes += _unanswered(columns["anchor"], missing, source.name) if is_crowd else []
         columns = {name: column[~missing].reset_index(drop=True) for name, column in columns.items()}
     return columns, findings, notes
+
+
+def _unanswered(task: pd.Series, missing: NDArray[np.bool_], name: str) -> list[str]:
+    """A note on the tasks (n,) all of whose answers are missing, if there are any."""
+    codes = task.cat.codes.to_numpy()
+    n_tasks = len(np.setdiff1d(codes[missing], codes[~missing]))
+    return [f"{name}: {n_tasks:,} tasks have no answer at all and are left out"] if n_tasks else []
 
 
 def as_categories(column: pd.Series) -> pd.Series:
@@ -166,11 +188,12 @@ def _given_anchors(cells: Cells) -> tuple[pd.DataFrame, list[Finding], list[str]
     checked = complete_texts(cells, ("anchor",), {})
     findings = checked.findings + each_once(checked.frame["anchor"], cells.source, "anchor")
     table = checked.frame.assign(fov=optional_text(cells, "fov"))
-    for name in (*BOX, "mean_iou"):
-        table[name] = np.nan
-        if name in cells.frame:
-            table[name], wrong = as_floats(cells.frame[name], cells.source)
-            findings += wrong
+    given = [name for name in BOX if name in cells.frame and cells.frame[name].notna().any()]
+    boxes, wrong = _anchor_boxes(cells) if given else (dict.fromkeys(BOX, np.nan), [])
+    table, findings = table.assign(**boxes, mean_iou=np.nan), findings + wrong
+    if "mean_iou" in cells.frame:
+        table["mean_iou"], wrong = as_floats(cells.frame["mean_iou"], cells.source)
+        findings += wrong
     for name in ("n_annotations", "n_raters"):
         values, wrong = (
             as_floats(cells.frame[name], cells.source) if name in cells.frame else (np.zeros(len(table)), [])
@@ -178,6 +201,12 @@ def _given_anchors(cells: Cells) -> tuple[pd.DataFrame, list[Finding], list[str]
         table[name] = np.nan_to_num(values).astype(np.int64)
         findings += wrong
     return table[list(ANCHORS)].reset_index(drop=True), findings, ignored_columns(cells, ANCHORS)
+
+
+def _anchor_boxes(cells: Cells) -> tuple[dict[str, Any], list[Finding]]:
+    """The boxes of anchors: all of them, once one has a corner."""
+    findings = missing_columns(cells.frame, cells.source, BOX)
+    return (dict.fromkeys(BOX, np.nan), findings) if findings else box_columns(cells)
 
 
 def _unknown_anchors(anchor: pd.Series, known: pd.Series, ratings: Cells) -> list[Finding]:

@@ -1,7 +1,7 @@
 """What is wrong with a study's files, told in one message: which file, which line, which column, and why."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ class Source:
 
     name: str
     locate: Callable[[Sequence[int]], list[str]]
+    columns: Mapping[str, str] = field(default_factory=dict)  # our column -> the file's word for it, "" for none
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Finding:
     rows: NDArray[np.intp] | None  # (n,) row positions from 0
     column: str  # "" where no single column is meant
     reason: Callable[[int], str]  # row position -> words
+    hint: str = ""  # what helps with all of these rows, told once at the end
 
 
 def memory_source(name: str) -> Source:
@@ -64,12 +66,14 @@ def joined_source(name: str, parts: Sequence[tuple[Source, int]]) -> Source:
     return Source(name, locate)
 
 
-def in_rows(source: Source, mask: NDArray[np.bool_], column: str, reason: Callable[[int], str] | str) -> list[Finding]:
+def in_rows(
+    source: Source, mask: NDArray[np.bool_], column: str, reason: Callable[[int], str] | str, hint: str = ""
+) -> list[Finding]:
     """A finding for the rows where `mask` (n_rows,) is true; none where it is nowhere true."""
     rows = np.flatnonzero(mask)
     if not len(rows):
         return []
-    return [Finding(source, rows, column, (lambda _: reason) if isinstance(reason, str) else reason)]
+    return [Finding(source, rows, column, (lambda _: reason) if isinstance(reason, str) else reason, hint)]
 
 
 def in_table(source: Source, reason: str, column: str = "") -> list[Finding]:
@@ -83,7 +87,7 @@ def raise_findings(findings: Iterable[Finding]) -> None:
     Raises
     ------
     StudyError
-        File by file, the first 20 problems by row; the total is counted.
+        File by file, the first 20 problems by row; the total is counted, and hints stand once at the end.
 
     Examples
     --------
@@ -96,10 +100,11 @@ def raise_findings(findings: Iterable[Finding]) -> None:
     if not total:
         return
     lines = _lines(found)
+    hints = dict.fromkeys(finding.hint for finding in found if finding.hint)
     if total == 1:
-        raise StudyError(lines[0])
+        raise StudyError("\n  ".join([*lines, *hints]))
     more = [f"… and {total - len(lines):,} more"] if total > len(lines) else []
-    raise StudyError("\n  ".join([f"{total:,} problems:", *lines, *more]))
+    raise StudyError("\n  ".join([f"{total:,} problems:", *lines, *more, *hints]))
 
 
 def _lines(findings: list[Finding]) -> list[str]:
@@ -114,10 +119,13 @@ def _lines(findings: list[Finding]) -> list[str]:
     ]
     shown = [entry[1:] for entry in sorted(entries)[:SHOWN]]
     places = _places(sources, [(source, row) for source, row, _ in shown])
-    return [
-        f"{places[source, row]}{', ' * bool(findings[n].column)}{findings[n].column}: {findings[n].reason(row)}"
-        for source, row, n in shown
-    ]
+    return [f"{places[source, row]}{_column(findings[n])}: {findings[n].reason(row)}" for source, row, n in shown]
+
+
+def _column(finding: Finding) -> str:
+    """The column of a finding as its file calls it, after a comma."""
+    name = finding.source.columns.get(finding.column, finding.column)
+    return f", {name}" if name else ""
 
 
 def _places(sources: list[Source], wanted: list[tuple[int, int]]) -> dict[tuple[int, int], str]:

@@ -20,6 +20,7 @@ from crowdtruth.checks import (
     complete_reference,
     complete_texts,
     each_once,
+    look_alikes,
 )
 from crowdtruth.located import complete_located
 from crowdtruth.problems import Finding, Source, StudyError, in_rows, memory_source, quoted, raise_findings
@@ -180,6 +181,7 @@ def _assemble(
         raise StudyError("no marks and no assignments: nobody was asked about anything")
     raters = given.get("raters", _cohort_all(asked["rater"]))
     reference = given.get("reference")
+    said += _look_alikes(marks["label"], asked["rater"], reference)
     names = [asked["fov"]] if reference is None else [asked["fov"], reference["fov"]]
     fovs = given.get("fovs", pd.DataFrame({"fov": sorted(set(pd.concat(names)))}, dtype="str"))
     return Study(
@@ -192,6 +194,12 @@ def _assemble(
         taxonomy=taxonomy,
         notes=(*notes, *said),
     )
+
+
+def _look_alikes(labels: pd.Series, raters: pd.Series, reference: pd.DataFrame | None) -> list[str]:
+    """Notes on labels, also of the reference, and on raters that are told apart by what nobody sees."""
+    of_reference = set() if reference is None else set(reference["label"].unique())
+    return look_alikes({*labels.unique(), *of_reference}, "labels") + look_alikes(set(raters.unique()), "raters")
 
 
 def _cohort_all(rater: pd.Series) -> pd.DataFrame:
@@ -264,6 +272,7 @@ def _located_study(
     """The study of located objects, or of the tasks of a crowd table."""
     located = complete_located(ratings, anchors, cells, taxonomy)
     raise_findings(located.findings)
+    said = _look_alikes(located.ratings["label"], located.ratings["rater"], located.reference)
     return Study(
         pd.DataFrame(
             {
@@ -278,7 +287,7 @@ def _located_study(
         located.anchors,
         located.ratings,
         taxonomy=taxonomy,
-        notes=(*notes, *located.notes),
+        notes=(*notes, *located.notes, *said),
     )
 
 

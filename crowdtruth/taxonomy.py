@@ -4,6 +4,7 @@ The paper's scheme is data (``taxonomies/nucls.toml``); any other comes from a T
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,7 @@ RAW = "raw"
 Color = tuple[int, int, int]
 
 _SHIPPED = Path(__file__).with_name("taxonomies")
-_SIZE_LIMIT = 1 << 20
+SIZE_LIMIT = 1 << 20
 _KEYS = {"name", "levels", "prefixes", "classes", "colors", "regions", "normalise"}
 
 
@@ -133,8 +134,8 @@ def load_taxonomy(source: str | Path) -> Taxonomy:
     path = shipped.get(str(source), Path(source))
     if not path.is_file():
         raise ValueError(f"no taxonomy {str(source)!r}: expected {quoted(shipped)} or the path of a TOML file")
-    if path.stat().st_size > _SIZE_LIMIT:
-        raise ValueError(f"{path.name}: a taxonomy has at most {_SIZE_LIMIT:,} bytes, this one {path.stat().st_size:,}")
+    if path.stat().st_size > SIZE_LIMIT:
+        raise ValueError(f"{path.name}: a taxonomy has at most {SIZE_LIMIT:,} bytes, this one {path.stat().st_size:,}")
     try:
         return parse_taxonomy(tomllib.loads(path.read_text(encoding="utf-8")))
     except UnicodeDecodeError as error:
@@ -332,8 +333,7 @@ def _classes(content: Mapping[str, Any], levels: list[str]) -> list[dict[str, An
             _text(row.get(key), f"{key!r} of class {number}")
         if unknown := sorted(set(row) - {"name", "code", "color", *levels}):
             raise ValueError(f"class {row['name']!r} has unknown entries {quoted(unknown)}")
-    used = [row["name"] for row in rows]
-    if twice := sorted({name for name in used if used.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(row["name"] for row in rows).items() if count > 1):
         raise ValueError(f"more than one class is named {quoted(twice)}")
     if UNDETECTED in {row[key] for row in rows for key in ("name", *levels)}:
         raise ValueError(f"{UNDETECTED!r} is reserved for raters who marked nothing; no class can be named so")

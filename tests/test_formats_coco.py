@@ -7,6 +7,7 @@ import pytest
 from crowdtruth.formats import coco as coco_format
 from crowdtruth.formats import read_study, write_study
 from crowdtruth.problems import StudyError
+from crowdtruth.taxonomy import parse_taxonomy
 
 
 def plain(**changes) -> dict:
@@ -88,6 +89,11 @@ def test_coco__says_which_outlines_are_not_read(tmp_path):
         (annotation(segmentation=[[1, 2, "x", 3]]), "row 1, coords_x: expected numbers with commas between them"),
         (annotation(segmentation=[[1, 2, 3]]), "row 1, coords_x: coords_x has 2 points, coords_y 1"),
         (annotation(corners=[1, 2, "x", 3]), "row 1, xmax: expected a finite number, got 'x'"),
+        (plain(categories=[{"id": 7, "name": "\ud800"}]), "study.json: a text holds half a character"),
+        (plain(taxonomy="nucls"), "study.json, taxonomy: expected the entries of a taxonomy, got str; mend the file"),
+        (plain(taxonomy={}), "study.json, taxonomy: expected at least one [[classes]] entry"),
+        (plain(taxonomy={"name": "n", "classes": [{"name": "x"}]}), "label: 'cell' is not in taxonomy 'n'"),
+        (plain(taxonomy={"name": "n" * (1 << 20), "classes": []}), "a taxonomy has at most 1,048,576 bytes"),
         (plain(images=[{"id": 1, "file_name": "../../etc/passwd", "rater_list": ["r1", 2]}]),
          "image: expected a path inside"),
     ],
@@ -106,6 +112,19 @@ def test_coco__refuses_other_encodings_and_files_too_large(tmp_path, monkeypatch
     monkeypatch.setattr(coco_format, "LARGEST_FILE", 10)
     with pytest.raises(StudyError, match="bytes of JSON; at most 10 are read"):
         read_study(path)
+
+
+def test_coco__prefers_the_taxonomy_that_was_asked_for(tmp_path):
+    path = write(tmp_path, plain(taxonomy="another tool's"))
+    scheme = parse_taxonomy({"name": "n", "classes": [{"name": "cell"}]})
+    assert read_study(path, taxonomy=scheme).taxonomy == scheme
+    path = write(tmp_path, plain(taxonomy={"name": "own", "classes": [{"name": "cell", "code": 4}]}))
+    assert read_study(path).taxonomy.codes == {"cell": 4}
+
+
+def test_coco__takes_characters_beyond_the_first_plane(tmp_path):
+    study = read_study(write(tmp_path, plain(categories=[{"id": 7, "name": "\U0001f600"}])))
+    assert set(study.annotations["label"]) == {"\U0001f600"}
 
 
 def test_coco__writes_the_keys_other_tools_read(tmp_path):

@@ -17,6 +17,7 @@ from crowdtruth.formats import (
     write_study,
 )
 from crowdtruth.formats.reference import read_box_reference, read_task_reference
+from crowdtruth.pipeline import run_study
 from crowdtruth.problems import StudyError
 from crowdtruth.study import make_study
 
@@ -217,6 +218,56 @@ def test_read_study__reads_crowd_tables_long_and_wide(tmp_path, text):
         assert any("missing answers, not 'undetected'" in note for note in study.notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("task,worker,label\n,a,x\n1,,x\n", ["line 2, task: expected a text", "line 3, worker: expected a text"]),
+        ("item,rater,rating\n,a,x\n1,b,undetected\n", ["line 2, item: expected", "line 3, rating: 'undetected' is"]),
+        ("task,w1,w2\n,a,b\n1,a,undetected\n", ["line 2, task: expected a text", "line 3, w2: 'undetected' is"]),
+        ("task,worker,label\n", ["has no answers; a crowd table needs at least one label"]),
+        ("task,w1,w2\n1,,\n2,,\n", ["has no answers; a crowd table needs at least one label"]),
+        ("task,w1,w2\n", ["has no answers; a crowd table needs at least one label"]),
+    ],
+)
+def test_read_study__speaks_of_the_columns_of_a_crowd_table_as_they_are_named(tmp_path, text, lines):
+    (tmp_path / "c.csv").write_text(text)
+    with pytest.raises(StudyError) as error:
+        read_study(tmp_path / "c.csv")
+    told = [line for line in str(error.value).splitlines() if not line.endswith("problems:")]
+    assert len(told) == len(lines)
+    assert all(words in line for words, line in zip(lines, told, strict=True))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("n_blank", [0, 1, 3])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_read_study__takes_blank_lines_before_the_header(tmp_path, newline, n_blank, mark):
+    path = tmp_path / "marks.csv"
+    path.write_bytes((mark + "\n" * n_blank + GOOD).replace("\n", newline).encode())
+    assert read_study(path).annotations["label"].tolist() == ["a", "b"]
+    path.write_bytes((mark + "\n" * n_blank + GOOD.replace("2,3,b", "2,?,b")).replace("\n", newline).encode())
+    with pytest.raises(StudyError, match=rf"^marks\.csv, line {n_blank + 3}, ymax: expected a finite number"):
+        read_study(path)
+
+
+def test_read_study__says_that_a_comment_is_no_header(tmp_path):
+    (tmp_path / "annotations.csv").write_text("\n# made by hand\n" + GOOD)
+    with pytest.raises(
+        StudyError, match=r"^annotations\.csv, line 2: expected the names of the columns, got the comment"
+    ):
+        read_study(tmp_path)
+
+
+def test_read_study__says_what_located_objects_come_without(tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "annotations.csv").write_text(GOOD)
+    run_study(tmp_path / "study", tmp_path / "out")
+    assert read_study(tmp_path / "out").notes == (
+        "out: located objects come without the marks they were made of: boundary_correct and outlines stay empty, "
+        "and there is no reference",
+    )
+
+
 def test_read_study__takes_numbers_of_a_wide_parquet_table_as_labels(tmp_path):
     pd.DataFrame({"item": [1, 2], "w1": [1.0, np.nan], "w2": [2.0, 3.0]}).to_parquet(tmp_path / "wide.parquet")
     study = read_study(tmp_path / "wide.parquet")
@@ -229,7 +280,7 @@ def test_read_study__takes_numbers_of_a_wide_parquet_table_as_labels(tmp_path):
 
 def test_read_study__tells_the_line_of_a_wide_crowd_table(tmp_path):
     (tmp_path / "wide.csv").write_text("task,w1,w2\n1,a,b\n2,a,undetected\n")
-    with pytest.raises(StudyError, match=r"^wide\.csv, line 3, label: 'undetected' is reserved"):
+    with pytest.raises(StudyError, match=r"^wide\.csv, line 3, w2: 'undetected' is reserved"):
         read_study(tmp_path / "wide.csv")
 
 
@@ -288,5 +339,7 @@ def test_read_task_reference__takes_any_of_the_words_and_leaves_out_empty_labels
 def test_read_task_reference__says_which_column_is_missing(tmp_path):
     path = tmp_path / "gold.csv"
     path.write_text("question,truth\nt1,yes\n")
-    with pytest.raises(StudyError, match=r"gold.csv: has no column 'anchor'"):
+    with pytest.raises(
+        StudyError, match=r"gold.csv: expected one column named 'task' or 'item' or 'anchor'; its columns are"
+    ):
         read_task_reference(path)

@@ -106,6 +106,8 @@ def test_make_study__says_which_columns_are_not_read():
          "row 1, xmax: expected a coordinate in pixels, at most 1e+09 in size, got '2000000000.0'"),
         ({"xmax": [10, 1, 12]}, "annotations, row 1, xmax: expected xmin < xmax, got 1 and 1"),
         ({"ymax": [10, -3, 12]}, "annotations, row 1, ymax: expected ymin < ymax, got 1 and -3"),
+        ({"xmin": [0.0, 0, 2], "xmax": [10, 1e-300, 12]},
+         "row 1, xmax: expected xmin and xmax to be at least 1e-09 pixels apart, got 0 and 1e-300"),
         ({"label": ["a", "undetected", "b"]},
          "row 1, label: 'undetected' is reserved for raters who were asked and marked"),
         ({"label": ["a", "", "b"]}, "annotations, row 1, label: expected a text, the cell is empty"),
@@ -132,8 +134,32 @@ def test_make_study__names_missing_columns():
 
 
 def test_make_study__names_labels_outside_the_taxonomy():
-    (found,) = problems(marks(label=["tumor", "tumour", "tumor"]), taxonomy=NUCLS)
-    assert "annotations, row 1, label: 'tumour' is not in taxonomy 'nucls' ('tumor', 'mitotic_figure'" in found
+    found = problems(marks(label=["tumor", "tumour", "tumor"]), taxonomy=NUCLS)
+    assert found[0] == "annotations, row 1, label: 'tumour' is not in taxonomy 'nucls'"
+    assert found[1].startswith("  taxonomy 'nucls' has 'tumor', 'mitotic_figure', ")
+    found = problems(marks().loc[[1] * 50].assign(label="tumour"), taxonomy=NUCLS)
+    assert [line for line in found if "'mitotic_figure'" in line] == [found[-1]]  # said once, whatever the rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["tumor", "tumor ", "x"], "'tumor' and 'tumor '"),
+        (["\u00e9", "e\u0301", "x"], r"'e\u0301' and '\xe9'"),
+        (["tumor", "Tumor", "tu mor"], None),
+    ],
+)
+def test_make_study__names_labels_that_look_alike_and_repairs_nothing(labels, words):
+    reference = marks()[["fov", "xmin", "ymin", "xmax", "ymax", "label"]].assign(label=labels[0])
+    for study in (
+        make_study(marks(label=labels)),
+        make_study(ratings=ratings(label=labels)),
+        make_study(marks(label=[labels[1]] * 3), reference=reference),
+    ):
+        notes = [note for note in study.notes if note.startswith("labels that differ only by white space or Unicode")]
+        assert [note.split(": ")[1] for note in notes] == ([words] if words else [])
+    assert make_study(marks(label=labels)).annotations["label"].tolist() == labels
+    assert any("raters that differ only" in note for note in make_study(marks(rater=["a", "a ", "b"])).notes)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +278,20 @@ def test_make_study__refuses_undetected_and_empty_ids_in_a_crowd_table():
         make_study(ratings=ratings().drop(columns="label"))
 
 
+def test_make_study__says_how_many_tasks_nobody_answered():
+    study = make_study(ratings=ratings(anchor=["t1", "t2", "t3"], label=["a", None, ""]))
+    assert study.anchors["anchor"].tolist() == ["t1"]
+    assert "ratings: 2 tasks have no answer at all and are left out" in study.notes
+    partly = make_study(ratings=ratings(label=["a", None, "b"]))
+    assert not any("no answer at all" in note for note in partly.notes)
+
+
+@pytest.mark.parametrize("table", [ratings(label=[None, "", None]), ratings().iloc[:0]])
+def test_make_study__refuses_a_crowd_table_without_answers(table):
+    with pytest.raises(StudyError, match="ratings: has no answers; a crowd table needs at least one label"):
+        make_study(ratings=table)
+
+
 def located(**changes):
     anchors = pd.DataFrame(
         {"anchor": ["t1", "t2"], "fov": ["f", "g"], "xmin": [0, 1], "ymin": [0, 1], "xmax": [2, 3], "ymax": [2, 3]}
@@ -279,6 +319,25 @@ def test_make_study__refuses_ratings_of_unknown_anchors_raters_and_classes():
         located(taxonomy=NUCLS)
     with pytest.raises(StudyError, match="ratings, row 2, cohort: this rater is in another cohort in an earlier row"):
         located(ratings=ratings(cohort=["x", "y", "z"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"xmax": [2, 1]}, "anchors, row 1, xmax: expected xmin < xmax, got 1 and 1"),
+        ({"xmax": [2, None]}, "anchors, row 1, xmax: expected a number, the cell is empty"),
+        ({"ymax": [2, 1e12]}, "anchors, row 1, ymax: expected a coordinate in pixels, at most 1e+09"),
+    ],
+)
+def test_make_study__refuses_anchors_with_bad_boxes(change, words):
+    anchors = pd.DataFrame(
+        {"anchor": ["t1", "t2"], "fov": "f", "xmin": [0, 1], "ymin": [0, 1], "xmax": [2, 3], "ymax": [2, 3]} | change
+    )
+    with pytest.raises(StudyError) as error:
+        located(anchors=anchors)
+    assert words in str(error.value)
+    with pytest.raises(StudyError, match="anchors: has no column 'ymax'"):
+        located(anchors=anchors.drop(columns="ymax"))
 
 
 def full_study():

@@ -1,11 +1,12 @@
 """COCO files of several raters: ``rater_id`` on annotations, ``rater_list`` on images.
 
-What COCO has no key for is written beside it and read back: ``raters`` (cohorts), ``assignments`` (conditions) and
-``reference`` at the top; ``condition``, ``kind``, ``corners`` (where width and height cannot say them exactly) and
-``created`` on annotations; ``fov``, ``image``, ``slide``, ``hospital``, ``mpp`` on images.
+What COCO has no key for is written beside it and read back: ``raters`` (cohorts), ``assignments`` (conditions),
+``reference`` and ``taxonomy`` at the top; ``condition``, ``kind``, ``corners`` (where width and height cannot say them
+exactly) and ``created`` on annotations; ``fov``, ``image``, ``slide``, ``hospital``, ``mpp`` on images.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import pandas as pd
 from crowdtruth.cells import Cells, check_readable
 from crowdtruth.checks import BOX, FOV_NUMBERS
 from crowdtruth.files import atomic_write
+from crowdtruth.formats.taxonomy_file import taxonomy_content, taxonomy_from
 from crowdtruth.problems import StudyError, numbered_source, quoted
 from crowdtruth.study import Study, make_study
 from crowdtruth.taxonomy import Taxonomy
 
 LARGEST_FILE = 1 << 29
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _LISTS = ("images", "annotations", "categories")
 
 
@@ -29,7 +32,7 @@ def read_coco(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels:
     Parameters
     ----------
     path : JSON file of at most 512 MB
-    taxonomy : class scheme the categories must be in
+    taxonomy : class scheme the categories must be in; default: the one in the file, or none
     normalise_labels : read categories typed by hand as the class they mean
 
     Raises
@@ -54,6 +57,8 @@ def read_coco(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels:
     ):
         if _is_list_of_objects(content.get(key)):
             tables[key] = _cells(content[key], columns, f"{path.name}, {key}")
+    if taxonomy is None and content.get("taxonomy") is not None:
+        taxonomy = taxonomy_from(content["taxonomy"], f"{path.name}, taxonomy")
     return make_study(marks, **tables, taxonomy=taxonomy, normalise_labels=normalise_labels, notes=notes)
 
 
@@ -72,9 +77,15 @@ def load_json(path: Path) -> Any:
             "Keep a larger study as a folder of Parquet tables"
         )
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        content = json.loads(text)
+        if _SURROGATE.search(text):  # escapes come in pairs; half a pair is no character and no text
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except UnicodeDecodeError as error:
         raise StudyError(f"{path.name}: not UTF-8: {error}") from error
+    except UnicodeEncodeError as error:
+        raise StudyError(f"{path.name}: a text holds half a character: {error}") from error
     except RecursionError as error:
         raise StudyError(f"{path.name}: nested too deeply") from error
     except ValueError as error:  # JSON errors, and numbers of thousands of digits
@@ -223,6 +234,8 @@ def write_coco(study: Study, path: Path) -> None:
         content["assignments"] = study.assignments.to_dict("records")
     if study.reference is not None:
         content["reference"] = study.reference.to_dict("records")
+    if study.taxonomy is not None:
+        content["taxonomy"] = taxonomy_content(study.taxonomy)
     with atomic_write(path, text=True) as handle:
         json.dump(content, handle, ensure_ascii=False, allow_nan=False)
 

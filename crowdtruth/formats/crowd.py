@@ -1,14 +1,18 @@
 """Crowd tables: answers to tasks without boxes, long (task, worker, label) or wide (one column per worker)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from crowdtruth.cells import Cells, column_names, read_cells
 from crowdtruth.files import as_text
 from crowdtruth.formats.folder import find_table, other_files
-from crowdtruth.problems import Source, StudyError, quoted
+from crowdtruth.formats.reference import read_task_labels
+from crowdtruth.formats.taxonomy_file import TAXONOMY_FILE, read_taxonomy_file
+from crowdtruth.problems import Source, StudyError, in_rows, quoted
 from crowdtruth.study import Study, make_study
 from crowdtruth.taxonomy import Taxonomy
 
@@ -50,7 +54,7 @@ def read_crowd(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels
     Parameters
     ----------
     path : a table, or a folder with ``answers`` (and ``truth``: the true labels of tasks, kept as the reference)
-    taxonomy : class scheme the labels must be in
+    taxonomy : class scheme the labels must be in; default: ``taxonomy.toml`` of the folder, or none
     normalise_labels : not for crowd tables
 
     Raises
@@ -68,8 +72,11 @@ def read_crowd(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels
     notes, reference = [], None
     if path.is_dir():
         truth = find_table(path, "truth")
-        reference = None if truth is None else _read_truth(truth)
-        notes = other_files(path, {answers.name} | (set() if truth is None else {truth.name}))
+        reference = None if truth is None else read_task_labels(truth)
+        own = read_taxonomy_file(path) if taxonomy is None else None
+        taxonomy = taxonomy or own
+        read = {answers.name, *([truth.name] if truth else []), *([TAXONOMY_FILE] if own else [])}
+        notes = other_files(path, read)
     ratings, said = _read_answers(answers)
     return make_study(ratings=ratings, reference=reference, taxonomy=taxonomy, notes=[*notes, *said])
 
@@ -82,7 +89,9 @@ def _read_answers(path: Path) -> tuple[Cells, list[str]]:
         cells = read_cells(path, categorical=True, columns=tuple(words))
         other = [name for name in columns if name not in words]
         notes = [f"{path.name}: columns not read: {quoted(other)}"] if other else []
-        return Cells(cells.frame.rename(columns=words), cells.source, cells.findings), notes
+        theirs = {ours: word for word, ours in words.items()}
+        source = replace(cells.source, columns=theirs)
+        return Cells(cells.frame.rename(columns=words), source, cells.findings), notes
     if is_wide(columns):
         return _melt(read_cells(path)), []
     raise StudyError(
@@ -92,18 +101,18 @@ def _read_answers(path: Path) -> tuple[Cells, list[str]]:
 
 
 def _melt(cells: Cells) -> Cells:
-    """A wide table, one column per worker, as one row per answer; rows keep their line."""
-    frame, n_rows = cells.frame, max(len(cells.frame), 1)
-    task, workers = frame.columns[0], frame.columns[1:]
+    """A wide table, one column per worker, as one row per answer; rows keep their line and column."""
+    task, workers = cells.frame.columns[0], cells.frame.columns[1:]
+    nameless = cells.frame[task].isna().to_numpy() | (as_text(cells.frame[task]) == "").to_numpy(dtype=bool)
+    findings = [*cells.findings, *in_rows(cells.source, nameless, task, "expected a text, the cell is empty")]
+    frame, lines = cells.frame[~nameless], np.flatnonzero(~nameless)
     labels = pd.concat([as_text(frame[worker]) for worker in workers], ignore_index=True)
     tasks = pd.concat([as_text(frame[task])] * len(workers), ignore_index=True)
     raters = pd.Series([str(worker) for worker in workers], dtype="str").repeat(len(frame)).reset_index(drop=True)
-    source = Source(cells.source.name, lambda rows: [cells.source.locate([row % n_rows])[0] for row in rows])
-    return Cells(pd.DataFrame({"anchor": tasks, "rater": raters, "label": labels}), source, cells.findings)
 
+    def locate(rows: Sequence[int]) -> list[str]:
+        cell = [divmod(row, len(lines)) for row in rows]
+        return [f"{cells.source.locate([int(lines[line])])[0]}, {workers[worker]}" for worker, line in cell]
 
-def _read_truth(path: Path) -> Cells:
-    """The true labels of tasks: anchor, label."""
-    cells = read_cells(path)
-    words = {word: ours for ours in ("anchor", "label") for word in _WORDS[ours]}
-    return Cells(cells.frame.rename(columns=words), cells.source, cells.findings)
+    long = pd.DataFrame({"anchor": tasks, "rater": raters, "label": labels})
+    return Cells(long, Source(cells.source.name, locate, {"label": ""}), tuple(findings))

@@ -9,12 +9,17 @@ import pandas as pd
 
 from crowdtruth.cells import TABLE_SUFFIXES, read_cells
 from crowdtruth.files import WriteError, write_table
+from crowdtruth.formats.taxonomy_file import TAXONOMY_FILE, read_taxonomy_file, write_taxonomy_file
 from crowdtruth.problems import StudyError, quoted
 from crowdtruth.study import Study, make_study
 from crowdtruth.taxonomy import Taxonomy
 
 TABLES = ("annotations", "assignments", "raters", "fovs", "reference")
 LOCATED_TABLES = ("anchors", "ratings", "raters", "fovs")
+NOT_IN_LOCATED = (
+    "located objects come without the marks they were made of: boundary_correct and outlines stay empty, "
+    "and there is no reference"
+)
 _CROWD_NAMES = {"anchor": "task", "rater": "worker", "label": "label"}
 
 
@@ -35,6 +40,12 @@ def find_table(folder: Path, name: str) -> Path | None:
 def read_folder(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels: bool = False) -> Study:
     """The study in a folder of tables; other files are left alone, and said.
 
+    Parameters
+    ----------
+    path : the folder
+    taxonomy : class scheme the labels must be in; default: ``taxonomy.toml`` of the folder, or none
+    normalise_labels : read labels typed by hand as the class they mean
+
     Raises
     ------
     StudyError
@@ -43,12 +54,13 @@ def read_folder(path: Path, *, taxonomy: Taxonomy | None = None, normalise_label
     tables, read = _read_tables(path, TABLES)
     if "annotations" not in tables:
         raise StudyError(f"{path.name}: no annotations.csv or annotations.parquet in the folder")
+    own = read_taxonomy_file(path) if taxonomy is None else None
     return make_study(
         tables.pop("annotations"),
         **tables,
-        taxonomy=taxonomy,
+        taxonomy=taxonomy or own,
         normalise_labels=normalise_labels,
-        notes=other_files(path, read),
+        notes=other_files(path, read | ({TAXONOMY_FILE} if own else set())),
     )
 
 
@@ -67,7 +79,7 @@ def read_located(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labe
         raise StudyError(f"{path.name}: no table {quoted(absent)} in the folder")
     if "raters" in tables and "condition" in tables["raters"].frame:
         tables.pop("raters")  # the raters.csv of a run reports on them; their cohorts stand in the ratings
-    return make_study(**tables, taxonomy=taxonomy)
+    return make_study(**tables, taxonomy=taxonomy or read_taxonomy_file(path), notes=[f"{path.name}: {NOT_IN_LOCATED}"])
 
 
 def _read_tables(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, Any], set[str]]:
@@ -103,6 +115,8 @@ def _write_folder(study: Study, path: Path, suffix: str) -> None:
         temporary.mkdir()
         for name, frame in _tables_of(study).items():
             write_table(frame, temporary / f"{name}{suffix}")
+        if study.taxonomy is not None:
+            write_taxonomy_file(study.taxonomy, temporary)
         os.replace(temporary, path)
     except WriteError:
         raise
