@@ -25,6 +25,7 @@ from crowdtruth.steps import (
     locate,
     make_training,
     rate,
+    read,
     with_checksum,
 )
 from crowdtruth.synthetic import synthesise
@@ -49,7 +50,7 @@ def run_study(source: Path, out: Path, options: RunOptions | None = None, *, job
     """
     run = open_run("run", source, out, options or RunOptions(), jobs=jobs)
     run.step("check", tuple(asdict(run.options)), (), check_options)
-    run.step("read", READING, (), lambda run: {"fovs": run.study.fovs})
+    run.step("read", READING, (), read)
     run.step("cluster", LOCATING, ("read",), locate)
     run.step("rate", (), ("cluster",), rate)
     run.step("infer", INFERRING, ("rate",), infer)

@@ -23,12 +23,13 @@ from crowdtruth.clustering import cluster_annotations
 from crowdtruth.files import sha256_of
 from crowdtruth.formats import read_study
 from crowdtruth.formats.reference import read_box_reference, read_task_reference
+from crowdtruth.formats.taxonomy_file import TAXONOMY_FILE, write_taxonomy_file
 from crowdtruth.options import RunOptions, chosen_conditions, cohort_members, parse_preferences, split_at_condition
 from crowdtruth.parallel import say
 from crowdtruth.ratings import rate_anchors
-from crowdtruth.results import ResultFolder, is_result_folder, run_step
+from crowdtruth.results import ResultFolder, run_step
 from crowdtruth.study import Study
-from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping, Taxonomy, load_grouping, load_taxonomy
+from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping, Taxonomy, load_grouping
 from crowdtruth.training import training_table
 from crowdtruth.truth import DawidSkene, MajorityVote, OneCoin, infer_labels
 
@@ -93,6 +94,14 @@ def check_options(run: Run) -> Tables:
     return {}
 
 
+def read(run: Run) -> Tables:
+    """The FOVs; the study's taxonomy is kept beside the results, where `infer` finds it."""
+    run.results.path.joinpath(TAXONOMY_FILE).unlink(missing_ok=True)
+    if run.study.taxonomy is not None:
+        write_taxonomy_file(run.study.taxonomy, run.results.path)
+    return {"fovs": run.study.fovs}
+
+
 def locate(run: Run) -> Tables:
     """Anchors and members: clustered, or as a located study brings them."""
     study, options = run.study, run.options
@@ -123,22 +132,17 @@ def rate(run: Run) -> Tables:
 def infer(run: Run) -> Tables:
     """Inferred labels of each cohort and condition, and the confusion of each rater."""
     tables = run.results.table
+    ratings, options = tables("ratings"), run.options
     clicked = None if run.study.is_located else clicked_anchors(run.study.annotations, tables("members"))
-    return infer_tables(run, tables("ratings"), tables("anchors"), clicked)
-
-
-def infer_tables(run: Run, ratings: pd.DataFrame, anchors: pd.DataFrame, clicked: pd.DataFrame | None) -> Tables:
-    """`infer_labels` with the options of the run."""
-    options = run.options
     inference = infer_labels(
         ratings,
-        anchors,
+        tables("anchors"),
         cohorts=cohort_members(options.cohort, ratings["cohort"].unique()),
         conditions=chosen_conditions(options, ratings["condition"].unique()),
         estimator=estimator_of(options, jobs=run.jobs),
         min_detections=options.min_detections,
         grouping=grouping_of(run),
-        classes=classes_in_order(taxonomy_of(run), ratings["label"]),
+        classes=classes_in_order(run.study.taxonomy, ratings["label"]),
         clicked=clicked,
         jobs=run.jobs,
     )
@@ -149,9 +153,6 @@ def infer_tables(run: Run, ratings: pd.DataFrame, anchors: pd.DataFrame, clicked
 
 def infer_from_source(run: Run) -> Tables:
     """Labels from ratings that lie there already, or from marks located and rated on the way."""
-    if is_result_folder(run.source):
-        earlier = ResultFolder(run.source, {})
-        return infer_tables(run, earlier.table("ratings"), earlier.table("anchors"), None)
     run.results.tables.update(locate(run))
     run.results.tables.update(rate(run))
     return infer(run)
@@ -178,16 +179,9 @@ def clicked_anchors(annotations: pd.DataFrame, members: pd.DataFrame) -> pd.Data
     return members.merge(clicks, on="annotation")[["anchor", "rater", "condition"]].drop_duplicates()
 
 
-def taxonomy_of(run: Run) -> Taxonomy | None:
-    """The study's taxonomy, or the one the options name."""
-    if is_result_folder(run.source):
-        return load_taxonomy(run.options.taxonomy) if run.options.taxonomy else None
-    return run.study.taxonomy
-
-
 def grouping_of(run: Run) -> Grouping | None:
     """The grouping of classes after inference, if one is asked for."""
-    return load_grouping(run.options.classes, taxonomy_of(run)) if run.options.classes else None
+    return load_grouping(run.options.classes, run.study.taxonomy) if run.options.classes else None
 
 
 def classes_in_order(taxonomy: Taxonomy | None, labels: pd.Series) -> list[str] | None:

@@ -201,6 +201,14 @@ def test_infer_source__gives_the_labels_of_a_whole_run(study: Path, tmp_path: Pa
     pd.testing.assert_frame_equal(read_result(labels / "truth.csv"), read_result(tmp_path / "results" / "truth.csv"))
 
 
+def test_infer_source__finds_the_taxonomy_of_the_run_that_rated(study: Path, tmp_path: Path) -> None:
+    pipeline.run_study(study, tmp_path / "results", RunOptions(taxonomy="nucls"))
+    labels = pipeline.infer_source(tmp_path / "results", tmp_path / "labels", RunOptions(classes="super"))
+    assert set(labels.table("truth")["label"]) <= {"tumor_any", "sTIL", "undetected"}
+    pipeline.run_study(study, tmp_path / "results")
+    assert not (tmp_path / "results" / "taxonomy.toml").exists()
+
+
 def test_run_demo__makes_the_same_files_from_the_same_seed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         pipeline.run_demo(tmp_path / name, seed=3)
