@@ -116,18 +116,18 @@ def test_fused_pass__a_late_rating_can_undo_an_early_tiny_one():
 
 def test_careful_posterior__zero_rules_a_class_out_for_ever():
     table = np.array([[0.0, 0.1], [1, 0.9], [1, 0], [0, 1], [0.5, 0.5]])
-    posterior = np.full((1, 2), np.nan)
-    log_likelihood = em.careful_posterior(np.array([0, 1, 1], dtype=np.uint16), table, 2, posterior)
-    np.testing.assert_array_equal(posterior, [[0, 1]])
+    scratch = np.full((2, 2), np.nan)
+    log_likelihood = em.careful_posterior(np.array([0, 1, 1], dtype=np.uint16), table, 2, scratch)
+    np.testing.assert_array_equal(scratch[0], [0, 1])
     assert log_likelihood == pytest.approx(math.log(0.5 * 0.1 * 0.9 * 0.9))
 
 
 @pytest.mark.parametrize(("codes", "expected"), [([0, 1], [0.5, 0.5]), ([0, 1, 3], [0, 1])])
 def test_careful_posterior__all_ruled_out_is_the_known_class_else_uniform(codes, expected):
     table = np.array([[0.0, 1], [1, 0], [1, 0], [0, 1], [0.5, 0.5]])
-    posterior = np.full((1, 2), np.nan)
-    assert em.careful_posterior(np.array(codes, dtype=np.uint16), table, 2, posterior) == -np.inf
-    np.testing.assert_array_equal(posterior[0], expected)
+    scratch = np.full((2, 2), np.nan)
+    assert em.careful_posterior(np.array(codes, dtype=np.uint16), table, 2, scratch) == -np.inf
+    np.testing.assert_array_equal(scratch[0], expected)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 3)), max_size=40))
@@ -164,6 +164,24 @@ def test_normalise__adds_pseudo_counts_by_label_and_true_class():
     em.normalise(sums, pseudo_counts, table.copy(), 2, table)
     np.testing.assert_allclose(table[:2], [[5 / 6, 0.25], [1 / 6, 0.75]])
     np.testing.assert_allclose(table[-1], [0.7, 0.3])
+
+
+def test_normalise__forgets_the_order_of_the_additions():
+    """0.1 + 0.2 is not 0.3 to the last bit; as probabilities they are the same number."""
+    start, no_counts = np.zeros((5, 2)), np.zeros((3, 2))
+    tables = [np.zeros((5, 2)), np.zeros((5, 2))]
+    for table, part in zip(tables, (0.1 + 0.2, 0.3), strict=True):
+        em.normalise(np.array([[part, 1], [0.4, 1], [0, 0], [0, 0], [part, 0.4]]), no_counts, start, 2, table)
+    np.testing.assert_array_equal(tables[0], tables[1])
+    np.testing.assert_allclose(tables[0][[0, 1, 4], 0], [3 / 7, 4 / 7, 3 / 7], rtol=2**-40)
+
+
+def test_rounded__keeps_forty_bits():
+    values = np.array([0.0, 1.0, 0.7, 1 / 3, 1e-300, 1.0 - 2**-40, 1.0 - 2**-53])
+    rounded = em.rounded(values)
+    np.testing.assert_allclose(rounded, values, rtol=2**-40)
+    np.testing.assert_array_equal(em.rounded(rounded), rounded)
+    assert rounded[[0, 1, -2, -1]].tolist() == [0, 1, 1 - 2**-40, 1]
 
 
 def test_log_prior__sums_logarithms_of_many_raters():

@@ -1,5 +1,6 @@
 """Majority vote, one-coin and Dawid–Skene against plain Python, published values and properties."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from crowdtruth.ratings import Ratings, encode_ratings
 from crowdtruth.truth import ConvergenceWarning, DawidSkene, MajorityVote, OneCoin
-from crowdtruth.truth.expectation import SparseRatings, sparse_ratings
+from crowdtruth.truth.expectation import SparseRatings, most_probable, sparse_ratings
 from tests.reference import truth as reference
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -149,7 +150,8 @@ def test_estimators__give_probabilities(ratings, model):
     for probabilities in (model.probabilities_, model.confusion_, model.prevalence_):
         assert (probabilities >= 0).all()
         np.testing.assert_allclose(probabilities.sum(axis=-1), 1, atol=1e-12)
-    np.testing.assert_array_equal(model.labels_, model.probabilities_.argmax(axis=1))
+    np.testing.assert_array_equal(model.labels_, most_probable(model.probabilities_))
+    assert (np.take_along_axis(model.probabilities_, model.labels_[:, np.newaxis], axis=1) > 1 / 3 - 1e-9).all()
 
 
 @given(small_ratings(), st.randoms(use_true_random=False))
@@ -205,7 +207,7 @@ def test_dawid_skene__gold_items_keep_their_class_and_teach_the_confusion():
     votes = pd.DataFrame({"task": list("aabbcc"), "worker": list("uvuvuv"), "label": list("xyxyxy")})
     model = DawidSkene(pseudo_counts=0.1).fit(votes, gold={"a": "y", "b": "y"})
     assert model.labels_.tolist() == ["y", "y", "y"]
-    np.testing.assert_array_equal(model.probabilities_[:2], [[0, 1], [0, 1]])
+    np.testing.assert_allclose(model.probabilities_[:2], [[0, 1], [0, 1]], rtol=1e-15)
     v = model.raters_.tolist().index("v")
     assert model.confusion_[v, 1, 1] > 0.9
 
@@ -301,15 +303,21 @@ def test_estimators__have_scikit_learns_form():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_iter": 0}, "n_iter must be at least 1, got 0"),
-        ({"tolerance": -1}, "tolerance must be at least 0, got -1"),
-        ({"tolerance": np.nan}, "tolerance must be at least 0, got nan"),
-        ({"start": 1.5}, r"initial quality must lie in \[0, 1\], got 1.5"),
+        ({"n_iter": 0}, "n_iter must be a whole number from 1 on, got 0"),
+        ({"n_iter": np.nan}, "n_iter must be a whole number from 1 on, got nan"),
+        ({"tolerance": -1}, "tolerance must be a finite number from 0 on, got -1"),
+        ({"tolerance": np.nan}, "tolerance must be a finite number from 0 on, got nan"),
+        ({"tolerance": np.inf}, "tolerance must be a finite number from 0 on, got inf"),
+        ({"start": 1.5}, r"start, an initial quality, must lie in \[0, 1\], got 1.5"),
+        ({"start": np.nan}, r"start, an initial quality, must lie in \[0, 1\], got nan"),
+        ({"start": -np.inf}, r"start, an initial quality, must lie in \[0, 1\], got -inf"),
+        ({"start": [[1, 0], [np.nan, 1]]}, r"row \(1,\) is \[nan, 1.0\] \(1 of 2 rows"),
         ({"start": "vote"}, "start must be a quality, 'votes' or a confusion, got 'vote'"),
         ({"start": np.eye(3)}, r"shape \(2, 2\) or \(1, 2, 2\) .* got \(3, 3\)"),
         ({"start": [[1, 0], [0.5, 0.4]]}, r"row \(1,\) is \[0.5, 0.4\] \(1 of 2 rows"),
-        ({"pseudo_counts": -1}, "pseudo_counts must be finite and not negative, got -1"),
-        ({"pseudo_counts": np.inf}, "pseudo_counts must be finite and not negative, got inf"),
+        ({"pseudo_counts": -1}, r"pseudo_counts must be a number from 0 to 1e\+15, got -1"),
+        ({"pseudo_counts": np.nan}, r"pseudo_counts must be a number from 0 to 1e\+15, got nan"),
+        ({"pseudo_counts": np.inf}, r"pseudo_counts must be a number from 0 to 1e\+15, got inf"),
         ({"acceleration": "turbo"}, "acceleration must be None or 'squarem', got 'turbo'"),
         ({"jobs": 0}, "jobs must be at least 1, got 0"),
         ({"classes": ["x"]}, r"labels outside the classes \['x'\]: \['y'\]"),
@@ -319,6 +327,14 @@ def test_dawid_skene__says_what_is_wrong_with_an_argument(arguments, message):
     votes = pd.DataFrame({"task": list("ab"), "worker": list("uu"), "label": list("xy")})
     with pytest.raises(ValueError, match=message):
         DawidSkene(**arguments).fit(votes)
+
+
+@pytest.mark.parametrize("argument", ["n_iter", "start", "tolerance", "pseudo_counts"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1])
+def test_one_coin__says_what_is_wrong_with_an_argument(argument, value):
+    votes = pd.DataFrame({"task": list("ab"), "worker": list("uu"), "label": list("xy")})
+    with pytest.raises(ValueError, match=f"^{argument}.* must .*got {re.escape(str(value))}"):
+        OneCoin(**{argument: value}).fit(votes)
 
 
 @pytest.mark.parametrize(

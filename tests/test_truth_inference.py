@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from crowdtruth.clustering import cluster_annotations
 from crowdtruth.formats import read_study
 from crowdtruth.metrics import match_boxes
-from crowdtruth.ratings import rate_anchors
+from crowdtruth.ratings import encode_ratings, rate_anchors
+from crowdtruth.synthetic import synthesise
 from crowdtruth.taxonomy import UNDETECTED, load_taxonomy
 from crowdtruth.truth import ConvergenceWarning, DawidSkene, MajorityVote, OneCoin, infer_labels
+from crowdtruth.truth.labels import choose_labels
 from tests.reference import truth as reference
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
@@ -143,6 +145,70 @@ def test_infer_labels__grouping_adds_probabilities_and_counts_by_group():
     assert grouped.at[0, "label"] == "tumor_any"
     assert grouped.at[0, "n_agree"] == 2
     assert raw.at[0, "n_agree"] == 1
+
+
+def test_infer_labels__grouped_probabilities_do_not_exceed_one():
+    """Sums of shares round: 0.7 + 0.2 + 0.1 and the like may be one and a bit."""
+    grouping = load_taxonomy("nucls").grouping("super")
+    rows = [("a", f"{r}", "tumor" if r % 3 else "mitotic_figure") for r in range(49)] + [("b", "0", UNDETECTED)]
+    truth = infer_labels(ratings(rows), anchors("ab"), grouping=grouping).truth
+    probabilities = truth.filter(like="prob").fillna(0)
+    assert (probabilities <= 1).all(axis=None)
+    choice = choose_labels(
+        encode_ratings(ratings(rows)[["anchor", "rater", "label"]]),
+        np.array([[1 + 2**-52, 2**-52, 0], [0, 0, 1]]),
+        ["tumor", "mitotic_figure", UNDETECTED],
+        grouping=grouping,
+    )
+    assert choice.probability[0] == choice.probabilities.max() == 1
+
+
+def test_infer_labels__entropy_of_certainty_is_no_minus_zero():
+    truth = infer_labels(ratings([("a", "u", "x"), ("a", "v", "x")]), anchors("a")).truth
+    assert truth.at[0, "probability"] == 1
+    assert not np.signbit(truth["entropy"]).any()
+
+
+def test_infer_labels__renamed_raters_change_no_label_where_nobody_agrees():
+    table = rated(dict.fromkeys("abc", "tl-") | {"d": "t- ", "e": "-t "})
+    first, *others = (
+        infer_labels(table.assign(rater=table["rater"].map(names)), anchors("abcde"), estimator=PAPER).truth
+        for names in ({"0": "x", "1": "y", "2": "z"}, {"0": "z", "1": "x", "2": "y"}, {"0": "y", "1": "z", "2": "x"})
+    )
+    for other in others:
+        assert other["label"].tolist() == first["label"].tolist()
+        np.testing.assert_allclose(other.filter(like="prob"), first.filter(like="prob"), atol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def demo_ratings():
+    """Ratings of a synthetic study: several cohorts and conditions, missed objects; and its anchors."""
+    study = synthesise("demo", seed=0).study
+    located = cluster_annotations(study.annotations)
+    return rate_anchors(located.members, study.assignments, study.raters, located.anchors), located.anchors
+
+
+@pytest.mark.parametrize("estimator", [DawidSkene(), PAPER])
+def test_infer_labels__equals_plain_python_on_a_study(demo_ratings, estimator):
+    table, located = demo_ratings
+    inference = infer_labels(table, located, estimator=estimator)
+    assert len(inference.fits) > 1
+    for (cohort, condition), fit in inference.fits.items():
+        own = table[(table["cohort"] == cohort) & (table["condition"] == condition)]
+        truth = inference.truth[(inference.truth["cohort"] == cohort) & (inference.truth["condition"] == condition)]
+        classes = list(fit.classes_)
+        posterior, prevalence, _, _ = reference.dawid_skene(
+            list(own[["anchor", "rater", "label"]].itertuples(index=False, name=None)),
+            truth["anchor"].tolist(),
+            fit.raters_,
+            classes,
+            n_iter=fit.n_iter_,
+            pseudo_counts=estimator.pseudo_counts,
+        )
+        expected = [[posterior[anchor][name] for name in classes] for anchor in truth["anchor"]]
+        np.testing.assert_allclose(truth[[f"prob_{name}" for name in classes]], expected, atol=1e-9)
+        np.testing.assert_allclose(fit.prevalence_, [prevalence[name] for name in classes], atol=1e-9)
+        assert UNDETECTED in classes
 
 
 def test_infer_labels__grouping_leaves_the_confusion_raw():

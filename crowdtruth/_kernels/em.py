@@ -20,6 +20,9 @@ _TINY = 1e-200
 _FLUSH = 1e-100
 """Likelihoods are multiplied until below this, then one logarithm is taken: no logarithm per item."""
 
+_SPLIT = 2.0**13 + 1
+"""Times this and back leaves 53 - 13 significant bits of a double."""
+
 _STEP = 512
 _UP = 2.0**_STEP
 
@@ -31,7 +34,7 @@ def fused_pass(starts: Any, codes: Any, table: Any, sums: Any, n_classes: int, l
     starts (n_items + 1,), codes (n_ratings,), table and sums (n_rows, n_lanes). ``sums[code]`` gains the posteriors of
     the items rated so, the last row those of all items.
     """
-    scratch = np.empty((1, table.shape[1]))
+    scratch = np.empty((2, table.shape[1]))
     last = table.shape[0] - 1
     log_likelihood, running = 0.0, 1.0
     for i in range(starts.shape[0] - 1):
@@ -58,7 +61,7 @@ def fused_pass(starts: Any, codes: Any, table: Any, sums: Any, n_classes: int, l
 @kernel
 def posterior_pass(starts: Any, codes: Any, table: Any, posteriors: Any, n_classes: int, lanes: Any) -> None:  # noqa: PLR0917
     """The E-step alone, as in `fused_pass`: the posterior of each item into `posteriors`, (n_items, n_lanes)."""
-    scratch = np.empty((1, table.shape[1]))
+    scratch = np.empty((2, table.shape[1]))
     last = table.shape[0] - 1
     for i in range(starts.shape[0] - 1):
         begin, end = np.uint64(starts[i]), np.uint64(starts[i + 1])  # unsigned: no look for indices from the end
@@ -75,50 +78,65 @@ def posterior_pass(starts: Any, codes: Any, table: Any, posteriors: Any, n_class
 
 
 @kernel
-def careful_posterior(codes: Any, table: Any, n_classes: int, posterior: Any) -> float:
-    """Posterior of one item into ``posterior[0]``, whatever its number of ratings; returns its log-likelihood.
+def careful_posterior(codes: Any, table: Any, n_classes: int, scratch: Any) -> float:
+    """Posterior of one item into ``scratch[0]``, whatever its number of ratings; returns its log-likelihood.
 
-    Each class carries its own power of two, so nothing underflows; an exact zero rules the class out. Where all classes
-    are ruled out, the posterior is the known class if there is one, else uniform, and the log-likelihood is -inf.
+    Each class carries its own power of two in ``scratch[1]``, so nothing underflows; an exact zero rules the class out.
+    Where all classes are ruled out, the posterior is the known class if there is one, else uniform, and the
+    log-likelihood is -inf. scratch (2, n_lanes). Plain loops: numpy's reductions would take seconds to compile.
     """
-    exponents = np.zeros(n_classes, dtype=np.int64)
-    posterior[0] = 0.0
+    posterior, exponents = scratch[0], scratch[1]
+    for k in range(posterior.shape[0]):
+        posterior[k] = 0.0
+    top = -np.inf
     for k in range(n_classes):
-        value = table[table.shape[0] - 1, k]
-        for code in codes:
-            while 0.0 < value < 1.0:
-                value *= _UP
-                exponents[k] -= _STEP
-            value *= table[code, k]
-        posterior[0, k] = value
-        while 0.0 < posterior[0, k] < 1.0:
-            posterior[0, k] *= _UP
-            exponents[k] -= _STEP
-    if not posterior[0].any():
+        posterior[k], exponents[k] = _scaled_product(codes, table, k)
+        if posterior[k] > 0.0 and exponents[k] > top:
+            top = exponents[k]
+    if top == -np.inf:
         _rule_in(codes, table.shape[0] - 1 - n_classes, n_classes, posterior)
         return -np.inf
-    top = exponents[posterior[0, :n_classes] > 0.0].max()
+    likelihood = 0.0
     for k in range(n_classes):
-        posterior[0, k] = math.ldexp(posterior[0, k], int(max(exponents[k] - top, -4 * _STEP)))
-    likelihood = posterior[0].sum()
-    posterior[0] /= likelihood
+        posterior[k] = math.ldexp(posterior[k], int(max(exponents[k] - top, -4.0 * _STEP)))
+        likelihood += posterior[k]
+    for k in range(n_classes):
+        posterior[k] /= likelihood
     return math.log(likelihood) + top * math.log(2.0)
 
 
 @kernel
+def _scaled_product(codes: Any, table: Any, k: int) -> tuple[float, float]:
+    """Prevalence of class k times the probabilities of all ratings given k, as a number from 1 and a power of two."""
+    value, exponent = table[table.shape[0] - 1, k], 0.0
+    for code in codes:
+        while 0.0 < value < 1.0:
+            value *= _UP
+            exponent -= _STEP
+        value *= table[code, k]
+    while 0.0 < value < 1.0:
+        value *= _UP
+        exponent -= _STEP
+    return value, exponent
+
+
+@kernel
 def _rule_in(codes: Any, first_known: int, n_classes: int, posterior: Any) -> None:
-    """Into ``posterior[0]``: one for the known class, if the item has one, else uniform."""
-    posterior[0, :n_classes] = 1.0 / n_classes
+    """Into `posterior`: one for the known class, if the item has one, else uniform."""
+    known = -1
     for code in codes:
         if code >= first_known:
-            posterior[0] = 0.0
-            posterior[0, code - first_known] = 1.0
+            known = code - first_known
+    for k in range(n_classes):
+        posterior[k] = 1.0 / n_classes if known < 0 else 0.0
+    if known >= 0:
+        posterior[known] = 1.0
 
 
 @kernel
 def fused_pass_plain(starts: Any, codes: Any, table: Any, sums: Any, n_classes: int) -> float:
     """`fused_pass` for more classes than the widest vector has lanes."""
-    scratch = np.empty((1, table.shape[1]))
+    scratch = np.empty((2, table.shape[1]))
     log_likelihood = 0.0
     for i in range(starts.shape[0] - 1):
         log_likelihood += _plain_posterior(codes[starts[i] : starts[i + 1]], table, n_classes, scratch)
@@ -133,21 +151,26 @@ def fused_pass_plain(starts: Any, codes: Any, table: Any, sums: Any, n_classes: 
 @kernel
 def posterior_pass_plain(starts: Any, codes: Any, table: Any, posteriors: Any, n_classes: int) -> None:
     """`posterior_pass` for more classes than the widest vector has lanes."""
+    scratch = np.empty((2, table.shape[1]))
     for i in range(starts.shape[0] - 1):
-        _plain_posterior(codes[starts[i] : starts[i + 1]], table, n_classes, posteriors[i : i + 1])
+        _plain_posterior(codes[starts[i] : starts[i + 1]], table, n_classes, scratch)
+        for k in range(n_classes):
+            posteriors[i, k] = scratch[0, k]
 
 
 @kernel
-def _plain_posterior(codes: Any, table: Any, n_classes: int, posterior: Any) -> float:
-    """Posterior of one item into ``posterior[0]``; returns its log-likelihood."""
-    posterior[0] = table[table.shape[0] - 1]
-    for code in codes:
-        for k in range(n_classes):
-            posterior[0, k] *= table[code, k]
-    likelihood = posterior[0].sum()
+def _plain_posterior(codes: Any, table: Any, n_classes: int, scratch: Any) -> float:
+    """Posterior of one item into ``scratch[0]``; returns its log-likelihood."""
+    likelihood = 0.0
+    for k in range(n_classes):
+        scratch[0, k] = table[table.shape[0] - 1, k]
+        for code in codes:
+            scratch[0, k] *= table[code, k]
+        likelihood += scratch[0, k]
     if not likelihood > _TINY:
-        return careful_posterior(codes, table, n_classes, posterior)
-    posterior[0] /= likelihood
+        return careful_posterior(codes, table, n_classes, scratch)
+    for k in range(n_classes):
+        scratch[0, k] /= likelihood
     return math.log(likelihood)
 
 
@@ -171,12 +194,22 @@ def vote_shares(starts: Any, codes: Any, first_known: int, shares: Any) -> None:
     for i in range(starts.shape[0] - 1):
         begin, end = starts[i], starts[i + 1]
         if begin == end:
-            shares[i] = 1.0 / n_classes
+            for k in range(n_classes):
+                shares[i, k] = 1.0 / n_classes
         elif codes[end - 1] >= first_known:  # the known class has the item's largest code, and codes are sorted
             shares[i, codes[end - 1] - first_known] = 1.0
         else:
             for r in range(begin, end):
                 shares[i, codes[r] % n_classes] += 1.0 / (end - begin)
+
+
+def rounded(values: Any) -> Any:
+    """The number, or each of an array, rounded to 40 significant bits."""
+    scaled = values * _SPLIT
+    return scaled - (scaled - values)
+
+
+_rounded = kernel(rounded)
 
 
 @kernel
@@ -185,22 +218,24 @@ def normalise(sums: Any, pseudo_counts: Any, start: Any, n_classes: int, table: 
 
     sums, start and table (n_rows, n_lanes); pseudo_counts (n_classes + 1, n_lanes): of each label by true class, the
     last row those of the prevalence. Where a true class of a rater has no mass, its probabilities are those of `start`.
+    Probabilities are `rounded`, so that what the order of the additions left in their last bits does not grow.
     """
-    n_raters = (table.shape[0] - 1) // n_classes - 1
-    for row in range(0, n_raters * n_classes, n_classes):
+    last = table.shape[0] - 1
+    for row in range(0, last - n_classes, n_classes):
         for k in range(n_classes):
             mass = 0.0
             for label in range(n_classes):
                 mass += sums[row + label, k] + pseudo_counts[label, k]
             for label in range(n_classes):
                 if mass > 0.0:
-                    table[row + label, k] = (sums[row + label, k] + pseudo_counts[label, k]) / mass
+                    table[row + label, k] = _rounded((sums[row + label, k] + pseudo_counts[label, k]) / mass)
                 else:
                     table[row + label, k] = start[row + label, k]
-    last = table.shape[0] - 1
+    mass = 0.0
     for k in range(n_classes):
-        table[last, k] = sums[last, k] + pseudo_counts[n_classes, k]
-    table[last] /= table[last].sum()
+        mass += sums[last, k] + pseudo_counts[n_classes, k]
+    for k in range(n_classes):
+        table[last, k] = _rounded((sums[last, k] + pseudo_counts[n_classes, k]) / mass)
 
 
 @kernel

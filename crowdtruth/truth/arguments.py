@@ -1,6 +1,7 @@
 """The arguments of the estimators, checked and turned into arrays: ratings, gold, starts, pseudo-counts."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ Gold = Mapping[Any, Any] | pd.Series | NDArray[np.integer[Any]]
 
 PRIOR_QUALITY = 0.7
 """Pseudo-counts are spread like the ratings of a rater who is right this often."""
+
+MAX_PSEUDO_COUNTS = 1e15
+"""Beside more than these, a double does not notice a rating."""
 
 _SUM_TOLERANCE = 1e-6
 
@@ -87,7 +91,7 @@ def start_table(sparse: SparseRatings, start: float | str | ArrayLike) -> Table:
     confusion = np.asarray(start, dtype=np.float64)
     if confusion.ndim == 0:
         if not 0 <= confusion <= 1:
-            raise ValueError(f"an initial quality must lie in [0, 1], got {start}")
+            raise ValueError(f"start, an initial quality, must lie in [0, 1], got {start}")
         confusion = even_errors(confusion, n_classes)
     _check_confusion(confusion, sparse)
     return table_of(sparse, confusion, prevalence)
@@ -121,10 +125,10 @@ def pseudo_table(sparse: SparseRatings, pseudo_counts: float) -> Table:
 
 
 def check_fit_arguments(n_iter: int, tolerance: float, pseudo_counts: float) -> None:
-    """Raise unless there is an iteration to do, and tolerance and pseudo-counts are numbers from 0."""
-    if n_iter < 1:
-        raise ValueError(f"n_iter must be at least 1, got {n_iter}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
-    if not 0 <= pseudo_counts < np.inf:
-        raise ValueError(f"pseudo_counts must be finite and not negative, got {pseudo_counts}")
+    """Raise unless there is an iteration to do, and tolerance and pseudo-counts are numbers to calculate with."""
+    if not isinstance(n_iter, Integral) or n_iter < 1:
+        raise ValueError(f"n_iter must be a whole number from 1 on, got {n_iter!r}")
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance must be a finite number from 0 on, got {tolerance}")
+    if not 0 <= pseudo_counts <= MAX_PSEUDO_COUNTS:
+        raise ValueError(f"pseudo_counts must be a number from 0 to {MAX_PSEUDO_COUNTS:g}, got {pseudo_counts}")

@@ -3,7 +3,7 @@
 The form is scikit-learn's (`get_params`, `set_params`, `fit` returns the estimator), without its import. Ratings are a
 table (see `crowdtruth.ratings.encode_ratings`) or integer codes. After `fit` every estimator has
 
-- ``labels_`` (n_items,): the most probable class of each item, the first in class order on ties
+- ``labels_`` (n_items,): the most probable class of each item, the first in class order on ties (to 1e-9)
 - ``probabilities_`` (n_items, n_classes): its posterior; uniform where nothing is known or all classes are ruled out
 - ``confusion_`` (n_raters, n_classes, n_classes), axes [rater, true, assigned], rows sum to one
 - ``prevalence_`` (n_classes,)
@@ -18,6 +18,7 @@ table (see `crowdtruth.ratings.encode_ratings`) or integer codes. After `fit` ev
 import inspect
 import warnings
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -44,6 +45,7 @@ from crowdtruth.truth.expectation import (
     confusion_of,
     evaluate,
     expectation_maximization,
+    most_probable,
     passes_over,
     vote_posteriors,
 )
@@ -177,7 +179,7 @@ class OneCoin(Estimator):
     def fit(self, ratings: RatingsLike, gold: Gold | None = None) -> Self:
         """Infer by EM; `gold` gives the class of some items (name → class, or a code per item with -1)."""
         check_fit_arguments(self.n_iter, self.tolerance, self.pseudo_counts)
-        if not isinstance(self.start, (str, float, int)):
+        if not isinstance(self.start, (str, Real)):
             raise TypeError(f"the start of one-coin is a quality or 'votes', got {type(self.start).__name__}")
         encoded, sparse = encode(ratings, self.classes, gold)
         start = start_table(sparse, self.start)
@@ -297,7 +299,7 @@ def _warn_unless_settled(fit: Fit, tolerance: float) -> None:
 
 def _publish(estimator: Estimator, encoded: EncodedRatings, sparse: SparseRatings, fit: Fit) -> None:
     """Give the estimator its results."""
-    estimator.labels_ = encoded.classes[fit.posteriors.argmax(axis=1)]
+    estimator.labels_ = encoded.classes[most_probable(fit.posteriors)]
     estimator.probabilities_ = fit.posteriors
     estimator.confusion_ = confusion_of(sparse, fit.table)
     estimator.prevalence_ = fit.table[-1, : sparse.n_classes].copy()

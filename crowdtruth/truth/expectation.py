@@ -38,6 +38,10 @@ _ROUNDING = 1e-12
 """Relative change of the objective that rounding alone can make."""
 
 
+TIE = 1e-9
+"""Relative difference of two probabilities below which they are a tie: far above what rounding makes of equal ones."""
+
+
 @dataclass(frozen=True)
 class SparseRatings:
     """Ratings in item order. The known classes (gold) are ratings by a last rater who is never wrong."""
@@ -161,7 +165,8 @@ class OneQuality:
         start = np.einsum("jkk->jk", confusion_of(self.sparse, self.start))[:, :1].ravel()
         quality = np.divide(n_right, n_all, out=start.copy(), where=n_all > 0)
         prevalence = sums[-1, : self.sparse.n_classes] + self.pseudo_counts
-        return table_of(self.sparse, even_errors(quality, self.sparse.n_classes), prevalence / prevalence.sum())
+        confusion = even_errors(em.rounded(quality), self.sparse.n_classes)
+        return table_of(self.sparse, confusion, em.rounded(prevalence / prevalence.sum()))
 
     def log_prior(self, table: Table) -> float:
         """Log-density of the Beta and the Dirichlet whose counts the pseudo-counts are, up to a constant."""
@@ -180,6 +185,18 @@ def even_errors(quality: NDArray[np.float64] | float, n_classes: int) -> NDArray
     if n_classes == 1:
         return np.ones((*quality.shape[:-2], 1, 1))
     return np.where(np.eye(n_classes, dtype=bool), quality, (1 - quality) / (n_classes - 1))
+
+
+def most_probable(probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The first column of each row that is less than `TIE` below the row's largest, relatively; (n_rows,).
+
+    Examples
+    --------
+    >>> most_probable(np.array([[0.25, 0.25 + 1e-16, 0.5 - 1e-16, 0.5], [0.25, 0.25 + 1e-6, 0, 0]]))
+    array([2, 1])
+    """
+    least = probabilities.max(axis=1, keepdims=True) * (1 - TIE)
+    return (probabilities >= least).argmax(axis=1)
 
 
 class Passes:
@@ -323,6 +340,6 @@ def finish(passes: Passes, point: Point, trace: list[float], *, n_iter: int, tol
     converged = bool(has_settled(passes, gain, tolerance) or gain <= _ROUNDING * abs(trace[-1]))
     moving = 0.0
     if not converged and len(posteriors):
-        next_labels = passes.posteriors(point.following).argmax(axis=1)
-        moving = float(np.mean(posteriors.argmax(axis=1) != next_labels))
+        next_labels = most_probable(passes.posteriors(point.following))
+        moving = float(np.mean(most_probable(posteriors) != next_labels))
     return Fit(posteriors, point.following, point.log_likelihood, np.array(trace), n_iter, converged, moving)

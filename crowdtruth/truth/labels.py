@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from crowdtruth.ratings import EncodedRatings
 from crowdtruth.taxonomy import UNDETECTED, Grouping, group_labels, group_probabilities
+from crowdtruth.truth.expectation import most_probable
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Labels:
         """Entropy of each item's posterior in nats, from 0 to log n_classes."""
         p = self.probabilities
         terms = p * np.log(p, out=np.zeros_like(p), where=p > 0)
-        return np.clip(-terms.sum(axis=1), 0, np.log(len(self.classes)))
+        return np.clip(-terms.sum(axis=1), 0, np.log(len(self.classes))) + 0.0  # no minus zero
 
 
 def choose_labels(
@@ -54,7 +55,7 @@ def choose_labels(
     grouping: Grouping | None = None,
     min_detections: int | None = 1,
 ) -> Labels:
-    """The most probable class of each item among those somebody gave it, the first in class order on ties.
+    """The most probable class of each item among those somebody gave it, the first in class order on ties (see `TIE`).
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def choose_labels(
     probabilities : (n_items, n_classes), posteriors over `classes`
     classes : all classes in order, ``undetected`` last
     grouping : classes to group to, by adding probabilities
-    min_detections : items that fewer raters detected get no label; None: plain argmax for all items (crowd tables)
+    min_detections : items that fewer raters detected get no label; None: all get one, of all classes (crowd tables)
 
     Examples
     --------
@@ -76,15 +77,16 @@ def choose_labels(
     groups = tuple(classes)
     if grouping is not None:
         probabilities, groups = group_probabilities(probabilities, classes, grouping)
+        probabilities = np.minimum(probabilities, 1.0)  # a sum may round to more
     place = _places(encoded, groups, grouping)
     given = place[encoded.ratings.label]
     detected = given != _undetected(groups)
     n_detected = _count_raters(encoded, detected)
-    label = probabilities.argmax(axis=1)
+    label = most_probable(probabilities)
     if min_detections is not None:
         is_given = np.zeros(probabilities.shape, dtype=bool)
         is_given[encoded.ratings.item, given] = True
-        label = np.where(is_given, probabilities, -1.0).argmax(axis=1)
+        label = most_probable(np.where(is_given, probabilities, -1.0))
         label[n_detected < min_detections] = -1
     n_agree = _count_raters(encoded, given == label[encoded.ratings.item])
     return Labels(label, probabilities, groups, _count_raters(encoded, None), n_detected, n_agree)

@@ -101,8 +101,10 @@ def one_coin(ratings, items, raters, classes, *, start=0.7, n_iter=70, pseudo_co
 
 
 def inferred_label(posterior, given, classes):
-    """The most probable class among those given, the first in class order on ties; `classes` ends with undetected."""
-    return max((c for c in classes if c in given), key=lambda c: posterior[c], default="")
+    """The first in class order of the most probable classes among those given; `classes` ends with undetected."""
+    among = [c for c in classes if c in given]
+    most = max((posterior[c] for c in among), default=0)
+    return next((c for c in among if posterior[c] >= most * (1 - 1e-9)), "")
 
 
 def rate_anchors(members, assignments, cohorts, anchors):
