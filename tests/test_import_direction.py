@@ -9,7 +9,8 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = [
     "_kernels", "problems", "cells", "files", "parallel", "taxonomy", "boxes", "checks", "located", "study", "formats",
-    "merging", "clustering", "ratings", "truth", "metrics", "references", "outcomes", "accuracy", "synthetic",
+    "merging", "clustering", "ratings", "truth", "metrics", "resampling", "agreement",
+    "references", "outcomes", "accuracy", "synthetic",
     "training", "options", "results", "steps", "pipeline", "summary", "terminal", "cli",
 ]  # fmt: skip
 

@@ -1,0 +1,166 @@
+"""Counts behind every coefficient of agreement: values per item, pairs within items, tables of two raters.
+
+Codes of labels run from 0 to ``n_classes - 1``; ``n_classes`` itself is a missing label in matrices.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from crowdtruth._kernels._jit import kernel
+from crowdtruth._kernels._simd import add_to, load, scale
+
+_BLOCK = 512  # items whose counts stay in the nearest cache
+_ROWS = 64  # items turned into doubles at a time
+
+
+@kernel
+def codes_of_whole_numbers(values: Any, codes: Any, seen: Any) -> bool:
+    """``codes[i] = values[i]``, 255 where NaN, and which codes occur; False if a value is none of 0 … 254.
+
+    values, codes (n,); seen (256,), all False before.
+    """
+    for i in range(values.size):
+        value = values[i]
+        code = np.int64(255)
+        if value == value:  # noqa: PLR0124 - NaN is not itself
+            if not 0 <= value < 255 or value != np.floor(value):
+                return False
+            code = np.int64(value)
+        codes[i] = code
+        seen[code] = True
+    return True
+
+
+@kernel
+def count_whole_numbers(values: Any, counts: Any) -> int:
+    """Add the ratings of each item by class to `counts`, (n_items, n_classes + 1): missing ones in the last column.
+
+    values : (n_items, n_raters) codes as numbers, NaN where missing, in either memory order.
+
+    Returns the number of classes there are, -1 if a value is none of 0, 1, …; counts hold only if it is enough.
+    """
+    n_items, n_raters = values.shape
+    n_classes = counts.shape[1] - 1
+    largest = np.int64(-1)
+    for begin in range(0, n_items, _BLOCK):
+        end = min(begin + _BLOCK, n_items)
+        for j in range(n_raters):
+            for i in range(begin, end):
+                value = values[i, j]
+                code = np.int64(n_classes)
+                if value == value:  # noqa: PLR0124 - NaN is not itself
+                    code = np.int64(value)
+                    if code != value or code < 0:
+                        return -1
+                    largest = max(largest, code)
+                counts[i, min(code, n_classes)] += 1
+    return largest + 1  # type: ignore[return-value]
+
+
+@kernel
+def count_matrix(codes: Any, counts: Any) -> None:
+    """Add the ratings of each item by class to `counts`, (n_items, n_classes + 1): missing ones in the last column.
+
+    codes : (n_items, n_raters), in either memory order.
+    """
+    n_items, n_raters = codes.shape
+    for begin in range(0, n_items, _BLOCK):
+        end = min(begin + _BLOCK, n_items)
+        for j in range(n_raters):
+            for i in range(begin, end):
+                counts[i, codes[i, j]] += 1
+
+
+@kernel
+def count_ratings(item: Any, label: Any, counts: Any) -> None:
+    """Add ratings (n_ratings,) in any order to `counts`, (n_items, n_classes)."""
+    for r in range(item.size):
+        counts[item[r], label[r]] += 1
+
+
+@kernel
+def add_pairs(counts: Any, factor: Any, group: Any, pairs: Any) -> None:
+    """Add the ordered pairs of ratings within each item, times the item's factor, to ``pairs[group]``.
+
+    counts : (n_items, at least n_classes) ratings by class.
+    factor : (n_items,) weight of a pair; 0 leaves an item out.
+    group : (n_items,).
+    pairs : (n_groups, n_classes, n_classes).
+    """
+    n_classes = pairs.shape[1]
+    for i in range(counts.shape[0]):
+        if factor[i] == 0:
+            continue
+        table = pairs[group[i]]
+        for c in range(n_classes):
+            share = factor[i] * counts[i, c]
+            if share > 0:
+                for k in range(n_classes):
+                    table[c, k] += share * (counts[i, k] - (c == k))
+
+
+@kernel
+def add_squares(counts: Any, factor: Any, group: Any, squares: Any, sums: Any, lanes: Any) -> None:  # noqa: PLR0917
+    """What `add_pairs` adds, in vectors: all pairs, and those of a rating with itself.
+
+    counts (n_items, at least n_classes), factor and group (n_items,) as there; n_lanes is at least n_classes.
+    squares : (n_groups * n_lanes, n_lanes) gains factor * n[c] * n[k] in row ``group * n_lanes + c``.
+    sums : (n_groups, n_lanes) gains factor * n[c].
+    """
+    n_lanes, n_classes = len(lanes), min(counts.shape[1], len(lanes))
+    rows = np.zeros((_ROWS, n_lanes))
+    for begin in range(0, counts.shape[0], _ROWS):
+        end = min(begin + _ROWS, counts.shape[0])
+        for i in range(begin, end):
+            for c in range(n_classes):
+                rows[i - begin, c] = counts[i, c]
+        for i in range(begin, end):
+            if factor[i] == 0:
+                continue
+            row = scale(load(rows, i - begin, lanes), factor[i])
+            add_to(sums, group[i], row)
+            for c in range(n_classes):
+                n = rows[i - begin, c]
+                if n > 0:
+                    add_to(squares, group[i] * n_lanes + c, scale(row, n))
+
+
+@kernel
+def add_shares(counts: Any, total: Any, group: Any, shares: Any) -> None:
+    """Add each item's shares of the classes to ``shares[group]``, (n_groups, n_classes).
+
+    counts (n_items, at least n_classes), total (n_items,) ratings; items without any add nothing.
+    """
+    n_classes = shares.shape[1]
+    for i in range(counts.shape[0]):
+        if total[i] > 0:
+            for c in range(n_classes):
+                shares[group[i], c] += counts[i, c] / total[i]
+
+
+@kernel
+def count_two_raters(first: Any, second: Any, starts: Any, scratch: Any, tables: Any) -> None:
+    """Tables of the labels of two raters, by group of items: ``tables[group, label of first, label of second]``.
+
+    first, second : (n_items,) codes in order of the groups; n_classes where missing.
+    starts : (n_groups + 1,) the items of group g are ``starts[g]:starts[g + 1]``.
+    scratch : (4, (n_classes + 1) ** 2); tables : (n_groups, n_classes, n_classes), overwritten.
+
+    Four tables take turns, because adding to one cell twice in a row waits for the memory.
+    """
+    n_classes = tables.shape[1]
+    width = n_classes + 1
+    for g in range(starts.size - 1):
+        scratch[:] = 0
+        begin, end = starts[g], starts[g + 1]
+        quarters = begin + (end - begin) // 4 * 4
+        for i in range(begin, quarters, 4):
+            for turn in range(4):
+                scratch[turn, np.int64(first[i + turn]) * width + second[i + turn]] += 1
+        for i in range(quarters, end):
+            scratch[0, np.int64(first[i]) * width + second[i]] += 1
+        for c in range(n_classes):
+            for k in range(n_classes):
+                cell = c * width + k
+                tables[g, c, k] = scratch[0, cell] + scratch[1, cell] + scratch[2, cell] + scratch[3, cell]

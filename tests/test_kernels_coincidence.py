@@ -1,0 +1,105 @@
+"""Kernels of agreement against plain loops, with the compiler on and off."""
+
+import numpy as np
+import pytest
+
+from crowdtruth._kernels import coincidence
+from crowdtruth._kernels._simd import lanes_of
+
+pytestmark = pytest.mark.kernel
+
+N_CLASSES = 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def plain_counts(codes, n_columns):
+    return np.array([[(row == c).sum() for c in range(n_columns)] for row in codes])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_items", [0, 7, 1030])
+def test_count_matrix__counts_each_column_of_codes(rng, order, n_items):
+    codes = np.asarray(rng.integers(0, N_CLASSES + 1, (n_items, 5)), dtype=np.uint8, order=order)
+    counts = np.zeros((n_items, N_CLASSES + 1), np.int32)
+    coincidence.count_matrix(codes, counts)
+    np.testing.assert_array_equal(counts, plain_counts(codes, N_CLASSES + 1).reshape(n_items, N_CLASSES + 1))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_count_whole_numbers__puts_nan_in_the_last_column(rng, order):
+    values = np.asarray(rng.integers(0, N_CLASSES + 1, (40, 4)), dtype=float, order=order)
+    expected = plain_counts(values, N_CLASSES + 1)
+    values[values == N_CLASSES] = np.nan
+    counts = np.zeros((40, N_CLASSES + 1), np.int32)
+    assert coincidence.count_whole_numbers(values, counts) == N_CLASSES
+    np.testing.assert_array_equal(counts, expected)
+
+
+@pytest.mark.parametrize(("value", "needed"), [(7.0, 8), (-1.0, -1), (0.5, -1), (np.nan, 0)])
+def test_count_whole_numbers__says_how_many_classes_it_needs(value, needed):
+    counts = np.zeros((1, N_CLASSES + 1), np.int32)
+    assert coincidence.count_whole_numbers(np.array([[value]]), counts) == needed
+
+
+@pytest.mark.parametrize(("value", "code"), [(0.0, 0), (254.0, 254), (np.nan, 255)])
+def test_codes_of_whole_numbers__takes_what_fits_in_a_byte(value, code):
+    codes, seen = np.zeros(1, np.uint8), np.zeros(256, bool)
+    assert coincidence.codes_of_whole_numbers(np.array([value]), codes, seen)
+    assert codes[0] == code
+    assert np.flatnonzero(seen).tolist() == [code]
+
+
+@pytest.mark.parametrize("value", [255.0, -1.0, 0.5, np.inf])
+def test_codes_of_whole_numbers__refuses_what_does_not(value):
+    assert not coincidence.codes_of_whole_numbers(np.array([value]), np.zeros(1, np.uint8), np.zeros(256, bool))
+
+
+def test_count_ratings__adds_each_rating(rng):
+    item, label = rng.integers(0, 6, 50), rng.integers(0, N_CLASSES, 50)
+    counts, expected = np.zeros((6, N_CLASSES), np.int32), np.zeros((6, N_CLASSES), int)
+    coincidence.count_ratings(item, label, counts)
+    np.add.at(expected, (item, label), 1)
+    np.testing.assert_array_equal(counts, expected)
+
+
+def plain_pairs(counts, factor, group, n_groups):
+    pairs = np.zeros((n_groups, N_CLASSES, N_CLASSES))
+    for row, weight, g in zip(counts, factor, group, strict=True):
+        pairs[g] += weight * (np.outer(row, row) - np.diag(row))
+    return pairs
+
+
+def test_add_pairs__is_the_outer_product_without_pairs_of_one_rating(rng):
+    counts, factor, group = rng.integers(0, 4, (100, N_CLASSES)), rng.choice([0, 0.5, 1], 100), rng.integers(0, 3, 100)
+    pairs = np.zeros((3, N_CLASSES, N_CLASSES))
+    coincidence.add_pairs(counts, factor, group, pairs)
+    np.testing.assert_allclose(pairs, plain_pairs(counts, factor, group, 3), atol=1e-12)
+
+
+def test_add_squares__less_its_sums_are_the_pairs(rng):
+    counts, factor, group = rng.integers(0, 4, (150, N_CLASSES)), rng.choice([0, 0.5, 1], 150), rng.integers(0, 3, 150)
+    squares, sums = np.zeros((3 * 4, 4)), np.zeros((3, 4))
+    coincidence.add_squares(counts, factor, group, squares, sums, lanes_of(4))
+    found = squares.reshape(3, 4, 4) - sums[:, :, None] * np.eye(4)
+    np.testing.assert_allclose(found[:, :3, :3], plain_pairs(counts, factor, group, 3), atol=1e-12)
+    assert not found[:, 3].any()
+
+
+def test_add_shares__leaves_out_items_without_ratings():
+    counts, shares = np.array([[1, 3], [0, 0], [2, 0]]), np.zeros((2, 2))
+    coincidence.add_shares(counts, counts.sum(axis=1), np.array([0, 0, 1]), shares)
+    np.testing.assert_array_equal(shares, [[0.25, 0.75], [1, 0]])
+
+
+def test_count_two_raters__counts_shared_items_of_each_group(rng):
+    starts = np.array([0, 0, 3, 12, 40])
+    first, second = rng.integers(0, N_CLASSES + 1, (2, 40)).astype(np.uint8)
+    tables = np.full((4, N_CLASSES, N_CLASSES), -1, np.int32)
+    coincidence.count_two_raters(first, second, starts, np.empty((4, 16), np.int32), tables)
+    expected = np.zeros((4, N_CLASSES + 1, N_CLASSES + 1), int)
+    np.add.at(expected, (np.repeat(np.arange(4), np.diff(starts)), first, second), 1)
+    np.testing.assert_array_equal(tables, expected[:, :-1, :-1])
