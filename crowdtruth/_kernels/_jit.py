@@ -1,6 +1,8 @@
 """Compiler options of all kernels, in one place, and a word to the user when the first use compiles them."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -9,9 +11,26 @@ from numba.core import event
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
 
+def _checksum_of_all_kernels() -> str:
+    """One checksum of every file beside this one."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+_SOURCES = _checksum_of_all_kernels()
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled `function`: cached on disk, without the interpreter lock, without fast-math."""
-    return numba.njit(**_OPTIONS)(function)
+    """Compiled `function`: cached on disk, without the interpreter lock, without fast-math.
+
+    Numba looks only at a kernel's own file to tell whether its cached code is out of date, and would go on using code
+    into which an older version of another file's kernel was compiled. Here a change in any kernel file renews all.
+    """
+    compiled = numba.njit(**_OPTIONS)(function)
+    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if cache_file is not None:  # None with the compiler off, and where nothing can be cached
+        cache_file._source_stamp = (cache_file._source_stamp, _SOURCES)
+    return compiled
 
 
 class _CompileListener(event.Listener):
