@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import re
 import threading
+import tomllib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -18,6 +20,9 @@ from crowdtruth.cells import read_cells
 from crowdtruth.problems import Finding, Source, StudyError, in_rows, in_table, quoted, raise_findings
 
 _ROWS_AT_ONCE = 1 << 17
+TOML_LIMIT = 1 << 18
+_MARKS_PER_LINE = 64
+_QUOTED = re.compile(r"""\"{3}|'{3}|"(?:[^"\\]|\\.?)*+"?|'[^']*'?|\#.*""")  # texts and comments of a TOML line
 _TRUE_FALSE = {"true": True, "True": True, "false": False, "False": False}
 
 
@@ -284,6 +289,46 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"JSON has no form for {type(value).__name__}")
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The entries of a TOML file of bounded size, nesting and cost.
+
+    Parsing takes time with the square of a key's depth, so a line may hold 64 dots, brackets and braces outside of
+    texts, and no text may go over several lines.
+
+    Raises
+    ------
+    ValueError
+        Naming the file: if it is no regular file, too large, not UTF-8, not TOML or nested too deeply.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path.name}: expected a TOML file, there is none ({path})")
+    with path.open("rb") as handle:
+        content = handle.read(TOML_LIMIT + 1)
+    if len(content) > TOML_LIMIT:
+        raise ValueError(f"{path.name}: a TOML file has at most {TOML_LIMIT:,} bytes, this one more")
+    try:
+        text = content.decode("utf-8")
+        _check_lines(text)
+        return tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.name}: not UTF-8 ({error})") from error
+    except RecursionError as error:
+        raise ValueError(f"{path.name}: not TOML: nested too deeply") from error
+    except ValueError as error:  # TOML errors, and numbers of thousands of digits
+        raise ValueError(f"{path.name}: not TOML: {error}") from error
+
+
+def _check_lines(text: str) -> None:
+    """Refuse the lines of a TOML file that would take the parser long."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if any(found in ('"""', "'''") for found in _QUOTED.findall(line)):
+            raise ValueError(f"line {number}: a text over several lines (three quotes) is not read")
+        bare = _QUOTED.sub("", line)
+        if bare.count(".") + bare.count("[") + bare.count("{") > _MARKS_PER_LINE:
+            raise ValueError(f"line {number}: more than {_MARKS_PER_LINE} dots, brackets and braces outside of texts")
 
 
 def sha256_of(path: str | Path) -> str:

@@ -3,7 +3,6 @@
 Later sources win: defaults, then a preset, then a TOML file, then flags of the command line.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from crowdtruth import truth
 from crowdtruth.clustering import AnchorBox, Preference
+from crowdtruth.files import read_toml
 from crowdtruth.merging import Method
 from crowdtruth.study import Study
 
@@ -120,10 +120,7 @@ def make_options(
 
 def read_config(path: Path) -> dict[str, Any]:
     """Options of a TOML file, with lists as tuples and a table of cohorts as unions."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}") from error
+    values = read_toml(path)
     cohort = values.get("cohort")
     if isinstance(cohort, dict):
         values["cohort"] = [f"{name}={'+'.join(_texts(f'cohort.{name}', parts))}" for name, parts in cohort.items()]

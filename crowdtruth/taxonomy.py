@@ -3,7 +3,6 @@
 The paper's scheme is data (``taxonomies/nucls.toml``); any other comes from a TOML file of the same form.
 """
 
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crowdtruth.files import read_toml
 from crowdtruth.problems import quoted
 
 UNDETECTED = "undetected"
@@ -24,7 +24,6 @@ RAW = "raw"
 Color = tuple[int, int, int]
 
 _SHIPPED = Path(__file__).with_name("taxonomies")
-SIZE_LIMIT = 1 << 20
 _KEYS = {"name", "levels", "prefixes", "classes", "colors", "regions", "normalise"}
 
 
@@ -134,16 +133,9 @@ def load_taxonomy(source: str | Path) -> Taxonomy:
     path = shipped.get(str(source), Path(source))
     if not path.is_file():
         raise ValueError(f"no taxonomy {str(source)!r}: expected {quoted(shipped)} or the path of a TOML file")
-    if path.stat().st_size > SIZE_LIMIT:
-        raise ValueError(f"{path.name}: a taxonomy has at most {SIZE_LIMIT:,} bytes, this one {path.stat().st_size:,}")
+    content = read_toml(path)
     try:
-        return parse_taxonomy(tomllib.loads(path.read_text(encoding="utf-8")))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name}: not UTF-8 ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path.name}: not TOML: {error}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path.name}: nested too deeply for a taxonomy") from error
+        return parse_taxonomy(content)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from crowdtruth.files import (
     atomic_write,
     inside,
     read_table,
+    read_toml,
     sha256_of,
     write_json,
     write_table,
@@ -323,3 +325,52 @@ def test_inside__refuses_links_that_leave_the_folder(tmp_path):
     (tmp_path / "study" / "link").symlink_to(tmp_path)
     with pytest.raises(StudyError, match="leads out of the folder"):
         inside(tmp_path / "study", "link/secret")
+
+
+def test_read_toml__gives_the_entries_of_a_file(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("# it's a comment .................................................................\n"
+                    "a.b = 1  # \"\"\"\n'x.y' = \"''' # é \\\" .\"\nc = [[1], ['']]\n", encoding="utf-8")  # fmt: skip
+    assert read_toml(path) == {"a": {"b": 1}, "x.y": "''' # é \" .", "c": [[1], [""]]}
+
+
+DEEP = ".".join("a" * 63)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a." * 100_000 + "a = 1", "line 1: more than 64 dots, brackets and braces outside of texts"),
+        ("\na = " + "[" * 100_000, "line 2: more than 64 dots"),
+        ("a = " + "{a = " * 40_000, "line 1: more than 64 dots"),
+        ("a = " + "[\n" * 80_000, "nested too deeply"),
+        ('a = """\n""", ' + "b." * 100_000 + "b = 1", "line 1: a text over several lines"),
+        ("a = " + "9" * 200_000, "not TOML: Exceeds the limit"),
+        ("a = '" + '"' * 200_000, "not TOML"),
+        ('a = "' + '\\"' * 120_000, "not TOML"),
+        ("\n".join(f"{DEEP}.b{n} = 1" for n in range(1_900)) + "\n=", "not TOML: Invalid"),
+        (f"[{DEEP}]\n" + "\n".join(f"{DEEP}.b{n} = 1" for n in range(1_800)) + "\n=", "not TOML: Invalid"),
+        ("a = 1\n" * 50_000, "at most 262,144 bytes"),
+        ("a = 1\na = 2", "not TOML: Cannot overwrite"),
+    ],
+)
+def test_read_toml__ends_fast_whatever_the_file_holds(tmp_path, text, words):
+    path = tmp_path / "bomb.toml"
+    path.write_text(text)
+    start = time.process_time()
+    with pytest.raises(ValueError, match=words) as error:
+        read_toml(path)
+    assert str(error.value).startswith("bomb.toml: ")
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", ".", "absent.toml"])
+def test_read_toml__takes_regular_files_alone(path):
+    with pytest.raises(ValueError, match="expected a TOML file, there is none"):
+        read_toml(path)
+
+
+def test_read_toml__refuses_other_encodings(tmp_path):
+    (tmp_path / "a.toml").write_bytes('a = "größe"'.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.toml: not UTF-8"):
+        read_toml(tmp_path / "a.toml")

@@ -34,7 +34,8 @@ def test_make_options__reads_unions_of_cohorts_from_a_table(tmp_path: Path) -> N
         ("iou = 'half'", "option iou takes float or int, got 'half'"),
         ("inclusive = 1", "option inclusive takes bool, got 1"),
         ("min_detections = true", "option min_detections takes int, got True"),
-        ("iou = ", "is not a TOML file"),
+        ("iou = ", "run.toml: not TOML"),
+        ("a." * 100_000 + "a = 1", "run.toml: not TOML: line 1: more than 64 dots"),
         ("iou = 1.5", r"iou must lie in \(0, 1\], got 1.5"),
         ("method = 'wbf'", "method must be one of cannot_link, demotion, unconstrained; got 'wbf'"),
         ("cohort = [1]", r"option cohort takes a text or a list of texts, got \[1\]"),
@@ -52,6 +53,11 @@ def test_make_options__says_what_is_wrong_in_a_file(tmp_path: Path, text: str, m
     config.write_text(text)
     with pytest.raises(ValueError, match=message):
         make_options(config=config)
+
+
+def test_make_options__takes_a_regular_file_alone() -> None:
+    with pytest.raises(ValueError, match="zero: expected a TOML file"):
+        make_options(config=Path("/dev/zero"))
 
 
 def test_run_options__are_valid_by_default() -> None:

@@ -188,7 +188,7 @@ def test_load_taxonomy__names_what_is_shipped():
         (SMALL.replace("[[classes]]", "[classes]", 1), "scheme.toml: not TOML"),
         ("classes = 3", r"expected at least one \[\[classes\]\]"),
         ("a = " + "[" * 100_000, "nested too deeply|not TOML"),
-        ("# " + "x" * (1 << 20), "at most 1,048,576 bytes"),
+        ("# " + "x" * (1 << 20), "at most 262,144 bytes"),
     ],
 )
 def test_load_taxonomy__says_what_is_wrong_with_a_file(tmp_path, text, words):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crowdtruth.files import atomic_write
+from crowdtruth.files import TOML_LIMIT, atomic_write
 from crowdtruth.problems import StudyError
-from crowdtruth.taxonomy import SIZE_LIMIT, Taxonomy, load_taxonomy, parse_taxonomy
+from crowdtruth.taxonomy import Taxonomy, load_taxonomy, parse_taxonomy
 
 TAXONOMY_FILE = "taxonomy.toml"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -36,11 +36,16 @@ def write_taxonomy_file(taxonomy: Taxonomy, folder: Path) -> None:
 
     Raises
     ------
+    ValueError
+        If it is larger than what is read back.
     WriteError
         If the file cannot be written.
     """
+    text = _as_toml(taxonomy_content(taxonomy))
+    if (size := len(text.encode())) > TOML_LIMIT:
+        raise ValueError(f"taxonomy {taxonomy.name!r} takes {size:,} bytes; a TOML file has at most {TOML_LIMIT:,}")
     with atomic_write(folder / TAXONOMY_FILE, text=True) as handle:
-        handle.write(_as_toml(taxonomy_content(taxonomy)))
+        handle.write(text)
 
 
 def taxonomy_from(content: Any, name: str) -> Taxonomy:
@@ -54,8 +59,8 @@ def taxonomy_from(content: Any, name: str) -> Taxonomy:
     try:
         if not isinstance(content, dict):
             raise ValueError(f"expected the entries of a taxonomy, got {type(content).__name__}")
-        if (size := len(json.dumps(content))) > SIZE_LIMIT:
-            raise ValueError(f"a taxonomy has at most {SIZE_LIMIT:,} bytes, this one {size:,}")
+        if (size := len(json.dumps(content))) > TOML_LIMIT:
+            raise ValueError(f"a taxonomy has at most {TOML_LIMIT:,} bytes, this one {size:,}")
         return parse_taxonomy(content)
     except RecursionError as error:
         raise StudyError(f"{name}: nested too deeply for a taxonomy") from error
