@@ -130,11 +130,11 @@ def bootstrap(
         none = np.full(value.shape, np.nan)
         return Interval(value, none, none.copy(), n_groups, np.zeros(value.shape, dtype=np.intp))
     replicates = _evaluate(statistic, arrays, bootstrap_weights(n_groups, n_replicates, seed))
-    lows_highs = np.broadcast_to(_widened_levels(level, n_groups)[:, None], (2, value.size))
+    scores = np.broadcast_to(_widened_scores(level, n_groups)[:, None], (2, value.size))
     if method == "bca":
         left_out = _evaluate(statistic, arrays, 1 - np.eye(n_groups))
-        lows_highs = _bca_levels(value.ravel(), _flat(replicates), _flat(left_out), lows_highs)
-    low, high, n_defined = _quantiles(value.ravel(), _flat(replicates), lows_highs)
+        scores = _bca_scores(value.ravel(), _flat(replicates), _flat(left_out), scores)
+    low, high, n_defined = _quantiles(value.ravel(), _flat(replicates), scores)
     shape = value.shape
     return Interval(value, low.reshape(shape), high.reshape(shape), n_groups, n_defined.reshape(shape))
 
@@ -212,7 +212,7 @@ def _evaluate(statistic: Statistic, arrays: tuple[Floats, ...], weights: Floats)
     values = []
     for begin in range(0, len(weights), step):
         chosen = weights[begin : begin + step]
-        sums = [(chosen @ row).reshape(-1, *array.shape[1:]) for row, array in zip(rows, arrays, strict=True)]
+        sums = [(chosen @ row).reshape(len(chosen), *array.shape[1:]) for row, array in zip(rows, arrays, strict=True)]
         values.append(np.asarray(statistic(*sums), dtype=float))
     return np.concatenate(values)
 
@@ -222,24 +222,24 @@ def _flat(values: Floats) -> Floats:
     return values.reshape(len(values), -1)
 
 
-def _widened_levels(level: float, n_groups: int) -> Floats:
-    """Probabilities of the two bounds, (2,), wider than 1 ± `level` by what a t interval is wider than a normal one.
+def _widened_scores(level: float, n_groups: int) -> Floats:
+    """Normal scores of the two bounds, (2,), wider than those of `level` by what a t interval is wider.
 
     Replicates of n groups vary by √(1 − 1/n) too little; Hesterberg's expanded percentiles make up for both.
     """
-    from scipy.special import ndtr, stdtrit
+    from scipy.special import stdtrit
 
-    tail = ndtr(np.sqrt(n_groups / (n_groups - 1)) * stdtrit(n_groups - 1, (1 - level) / 2))
-    return np.array([tail, 1 - tail])
+    score = np.sqrt(n_groups / (n_groups - 1)) * stdtrit(n_groups - 1, (1 - level) / 2)
+    return np.array([score, -score])
 
 
-def _bca_levels(value: Floats, replicates: Floats, left_out: Floats, levels: Floats) -> Floats:
-    """Bias-corrected and accelerated probabilities of the bounds, (2, n_values).
+def _bca_scores(value: Floats, replicates: Floats, left_out: Floats, scores: Floats) -> Floats:
+    """Bias-corrected and accelerated normal scores of the bounds, (2, n_values).
 
     value (n_values,), replicates (n_replicates, n_values), left_out (n_groups, n_values): without each group in turn.
     Bias is the share of replicates below the value (half of those equal to it); no group with a value, no acceleration.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtri
 
     defined = ~np.isnan(replicates)
     n_defined = np.maximum(defined.sum(axis=0), 1)
@@ -250,16 +250,19 @@ def _bca_levels(value: Floats, replicates: Floats, left_out: Floats, levels: Flo
     influence = np.where(known, mean - left_out, 0)
     spread = (influence**2).sum(axis=0) ** 1.5
     acceleration = (influence**3).sum(axis=0) / np.where(spread > 0, 6 * spread, 1)
-    shifted = bias + ndtri(levels)
-    return ndtr(bias + shifted / (1 - acceleration * shifted))
+    shifted = bias + scores
+    stretch = 1 - acceleration * shifted  # at or below 0 the bound is the last replicate
+    return np.where(stretch > 0, bias + shifted / np.where(stretch > 0, stretch, 1), np.sign(shifted) * np.inf)
 
 
-def _quantiles(value: Floats, replicates: Floats, levels: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
-    """Bounds (n_values,) at `levels`, (2, n_values), and the number of replicates with a value (n_values,)."""
+def _quantiles(value: Floats, replicates: Floats, scores: Floats) -> tuple[Floats, Floats, NDArray[np.intp]]:
+    """Bounds (n_values,) at normal scores (2, n_values), and the number of replicates with a value (n_values,)."""
+    from scipy.special import ndtr
+
     n_defined = (~np.isnan(replicates)).sum(axis=0)
     ordered = np.sort(replicates, axis=0)  # NaN last
     exists = ~np.isnan(value) & (n_defined >= LEAST_DEFINED * len(replicates)) & (n_defined > 0)
-    place = levels * np.maximum(n_defined - 1, 0)
+    place = ndtr(scores) * np.maximum(n_defined - 1, 0)
     before = np.floor(place).astype(np.intp)
     after = np.minimum(before + 1, np.maximum(n_defined - 1, 0))
     column = np.arange(len(value))

@@ -1,0 +1,284 @@
+"""Agreement in tables of ratings: by cohort and condition, by pair of raters, within raters, and the map of raters."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from crowdtruth.agreement import (
+    SCOPES,
+    STATISTICS,
+    agreement_difference,
+    agreement_table,
+    kappa_matrix,
+    krippendorff_alpha,
+    pairwise_table,
+    rater_map,
+    self_agreement,
+)
+
+FEW = {"n_replicates": 200}
+
+
+def study(seed=0, n_anchors=120, n_raters=6, conditions=("u", "e")):
+    """Ratings of two cohorts under two conditions; rater r5 was not asked in the first FOVs."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 3, n_anchors)
+    rows = []
+    for condition in conditions:
+        for rater in range(n_raters):
+            said = np.where(rng.random(n_anchors) < 0.7, truth, rng.integers(0, 4, n_anchors))
+            label = np.array(["lymphocyte", "stroma", "tumor", "undetected"])[said]
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "anchor": [f"a{i}" for i in range(n_anchors)],
+                        "fov": [f"f{i % 12}" for i in range(n_anchors)],
+                        "rater": f"r{rater}",
+                        "cohort": "NP" if rater % 2 else "P",
+                        "condition": condition,
+                        "label": label,
+                    }
+                )
+            )
+    ratings = pd.concat(rows, ignore_index=True)
+    return ratings[~((ratings["rater"] == "r5") & ratings["fov"].isin(["f0", "f1"]))].reset_index(drop=True)
+
+
+def matrix_of(ratings, scope):
+    """Labels, anchors × raters, with what is missing in the scope as None."""
+    wide = ratings.pivot(index="anchor", columns="rater", values="label")
+    return wide.mask(wide == "undetected") if scope == "classification" else wide
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_agreement_table__alpha_is_that_of_the_cohorts_matrix(scope):
+    ratings = study()
+    table = agreement_table(ratings, min_detections=[0], **FEW)
+    for (cohort, condition), rows in ratings.groupby(["cohort", "condition"]):
+        of_both = (table["cohort"] == cohort) & (table["condition"] == condition)
+        found = table[of_both & (table["scope"] == scope)]
+        alpha = found.loc[found["statistic"] == "alpha"].iloc[0]
+        matrix = matrix_of(rows, scope)
+        assert alpha["value"] == pytest.approx(krippendorff_alpha(matrix), abs=1e-12)
+        assert alpha["n_anchors"] == (matrix.notna().sum(axis=1) > 1).sum()
+        assert alpha["n_raters"] == 3
+        assert alpha["low"] < alpha["value"] < alpha["high"]
+
+
+def test_agreement_table__has_one_row_per_statistic_scope_threshold_cohort_and_condition():
+    table = agreement_table(study(), min_detections=[0, 2], **FEW)
+    assert len(table) == len(STATISTICS) * len(SCOPES) * 2 * 2 * 2
+    assert not table.duplicated(["statistic", "scope", "cohort", "condition", "min_detections"]).any()
+    assert (table["resampled"] == "fov").all()
+    assert (table["undefined"] == "").all()
+
+
+def test_agreement_table__counts_anchors_that_enough_of_the_cohort_marked():
+    ratings = study(conditions=["u"]).query("cohort == 'P'")
+    marked = ratings[ratings["label"] != "undetected"].groupby("anchor").size()
+    for least in (2, 3):
+        kept = ratings[ratings["anchor"].isin(marked.index[marked >= least])]
+        expected = agreement_table(kept, min_detections=[0], **FEW)
+        found = agreement_table(ratings, min_detections=[least], **FEW)
+        np.testing.assert_allclose(found["value"], expected["value"], atol=1e-12)
+        assert found["n_anchors"].tolist() == expected["n_anchors"].tolist()
+
+
+def test_agreement_table__does_not_depend_on_the_order_of_rows():
+    ratings = study()
+    table = agreement_table(ratings, **FEW)
+    pd.testing.assert_frame_equal(table, agreement_table(ratings.sample(frac=1, random_state=1), **FEW))
+
+
+def test_agreement_table__resamples_slides():
+    ratings = study()
+    fovs = pd.DataFrame({"fov": [f"f{i}" for i in range(12)], "slide": [f"s{i % 4}" for i in range(12)]})
+    by_slide, by_fov = [agreement_table(ratings, fovs, resample=unit, **FEW) for unit in ("slide", "fov")]
+    assert (by_slide["resampled"] == "slide").all()
+    np.testing.assert_allclose(by_slide["value"], by_fov["value"], atol=1e-12)
+    assert (by_slide["low"] != by_fov["low"]).all()
+
+
+def test_agreement_table__of_a_crowd_resamples_its_tasks():
+    ratings = study().assign(fov="")
+    table = agreement_table(ratings, **FEW)
+    assert (table["resampled"] == "anchor").all()
+    assert (table["low"] < table["value"]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "reasons"),
+    [
+        (["undetected", "undetected"], ["no pairs"] * 8),
+        (["tumor", "undetected"], [""] * 4 + ["no pairs"] * 4),
+        (["tumor", "tumor"], ["one class", "one class", "", ""] * 2),
+        (["", ""], ["no pairs"] * 8),
+    ],
+    ids=["nobody detected", "one detected", "one class", "all missing"],
+)
+def test_agreement_table__says_why_a_value_is_empty(labels, reasons):
+    ratings = pd.DataFrame({"anchor": "a", "fov": "f", "rater": ["r1", "r2"], "cohort": "P", "condition": "all", "label": labels})  # fmt: skip # noqa: E501
+    table = agreement_table(ratings, **FEW)
+    assert table["undefined"].tolist() == reasons
+    assert table["value"].isna().tolist() == [reason != "" for reason in reasons]
+
+
+def test_agreement_table__of_one_rater_has_no_pairs():
+    table = agreement_table(study().query("rater == 'r1'"), **FEW)
+    assert (table["undefined"] == "no pairs").all()
+    assert (table["n_anchors"] == 0).all()
+    assert (table["n_raters"] == 1).all()
+
+
+def test_agreement_table__of_no_ratings_has_no_rows():
+    assert agreement_table(study().iloc[:0]).empty
+
+
+def test_agreement_difference__is_the_difference_of_the_values():
+    ratings = study()
+    first, second = ratings.query("condition == 'u'"), ratings.query("condition == 'e'")
+    difference = agreement_difference(first, second, **FEW)
+    values = [agreement_table(side.assign(cohort="all"), **FEW)["value"] for side in (first, second)]
+    np.testing.assert_allclose(difference["value"], values[0] - values[1], atol=1e-12)
+    assert (difference["n_groups"] == 12).all()
+    assert (difference["low"] < difference["high"]).all()
+
+
+def test_agreement_difference__of_tables_with_different_fovs_takes_all():
+    ratings = study(conditions=["u"])
+    difference = agreement_difference(ratings.query("fov < 'f5'"), ratings.query("fov > 'f3'"), **FEW)
+    assert (difference["n_groups"] == 12).all()
+
+
+@pytest.mark.parametrize("weights", [None, "linear"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_pairwise_table__equals_scikit_learn(scope, weights):
+    ratings = study()
+    table = pairwise_table(ratings, weights=weights, scopes=[scope], **FEW)
+    assert len(table) == 15 * 2
+    names = ["lymphocyte", "stroma", "tumor", "undetected"][: 3 if scope == "classification" else 4]
+    for row in table.itertuples():
+        wide = matrix_of(ratings[ratings["condition"] == row.condition], scope)[[row.first, row.second]].dropna()
+        expected = cohen_kappa_score(wide[row.first], wide[row.second], weights=weights, labels=names)
+        assert row.kappa == pytest.approx(expected, abs=1e-12)
+        assert row.n_anchors == len(wide)
+        assert row.percent_agreement == pytest.approx((wide[row.first] == wide[row.second]).mean())
+        assert row.low < row.kappa < row.high
+    assert table.query("first == 'r0' and second == 'r5'")["first_cohort"].tolist() == ["P", "P"]
+
+
+def test_pairwise_table__says_why_a_kappa_is_empty():
+    labels = {"r1": ["x", "x", "", ""], "r2": ["x", "x", "", "y"], "r3": ["", "", "y", "x"]}
+    ratings = pd.DataFrame([
+        {"anchor": f"a{i}", "fov": f"f{i}", "rater": rater, "cohort": "P", "condition": "all", "label": label}
+        for rater, given in labels.items() for i, label in enumerate(given)
+    ])  # fmt: skip
+    table = pairwise_table(ratings, scopes=["classification"], min_overlap=2, **FEW)
+    assert table["undefined"].tolist() == ["one class", "no pairs", "few shared"]
+    assert table["n_anchors"].tolist() == [2, 0, 1]
+    assert table["kappa"].isna().all()
+
+
+def test_pairwise_table__takes_the_commonest_of_repeated_ratings():
+    rows = [("r1", "x"), ("r1", "y"), ("r1", "y"), ("r2", "y"), ("r3", "y"), ("r3", "x")]
+    ratings = pd.DataFrame(rows, columns=["rater", "label"]).assign(anchor="a", fov="", cohort="all", condition="all")
+    table = pairwise_table(ratings, scopes=["classification"], **FEW)
+    assert table["percent_agreement"].tolist() == [1, 0, 0]
+
+
+def test_kappa_matrix__is_symmetric_and_leaves_missing_pairs_empty():
+    table = pairwise_table(study(conditions=["u"]), scopes=["classification"], **FEW)
+    square = kappa_matrix(table.drop(index=0))
+    np.testing.assert_array_equal(square, square.T)
+    assert np.isnan(square.loc["r0", "r1"])
+    assert square.loc["r1", "r2"] == table.query("first == 'r1' and second == 'r2'")["kappa"].item()
+    with pytest.raises(ValueError, match="one condition and scope"):
+        kappa_matrix(pairwise_table(study(), **FEW))
+
+
+def test_self_agreement__equals_scikit_learn():
+    ratings = study()
+    table = self_agreement(ratings, "u", "e", scopes=["detection_and_classification"], **FEW)
+    assert table["rater"].tolist() == [f"r{i}" for i in range(6)]
+    for row in table.itertuples():
+        own = ratings[ratings["rater"] == row.rater].pivot(index="anchor", columns="condition", values="label")
+        assert row.kappa == pytest.approx(cohen_kappa_score(own["u"], own["e"]), abs=1e-12)
+        assert row.n_anchors == len(own)
+
+
+def test_self_agreement__leaves_out_who_was_asked_under_one_condition_only():
+    ratings = study()
+    ratings = ratings[~((ratings["rater"] == "r2") & (ratings["condition"] == "e"))]
+    table = self_agreement(ratings, "u", "e", **FEW)
+    assert "r2" not in set(table["rater"])
+    assert len(table) == 5 * 2
+
+
+def test_rater_map__recovers_a_plane_with_missing_pairs():
+    rng = np.random.default_rng(3)
+    place = rng.uniform(0, 0.6, (10, 2))
+    distance = np.sqrt(((place[:, None] - place[None]) ** 2).sum(-1))
+    kappa = 1 - distance
+    missing = [(0, 1), (2, 7), (4, 9), (3, 5)]
+    for i, j in missing:
+        kappa[i, j] = kappa[j, i] = np.nan
+    names = [f"r{i}" for i in range(10)]
+    found = rater_map(pd.DataFrame(kappa, names, names), n_iterations=5000)
+    xy = found.positions[["x", "y"]].to_numpy()
+    np.testing.assert_allclose(np.sqrt(((xy[:, None] - xy[None]) ** 2).sum(-1)), distance, atol=0.01)
+    assert found.stress < 0.01
+    assert (found.positions["component"] == 0).all()
+    np.testing.assert_allclose(xy.mean(axis=0), 0, atol=1e-9)
+
+
+def test_rater_map__same_seed_same_map():
+    square = kappa_matrix(pairwise_table(study(conditions=["u"]), scopes=["classification"], **FEW))
+    pd.testing.assert_frame_equal(rater_map(square, seed=4).positions, rater_map(square, seed=4).positions)
+
+
+def test_rater_map__puts_perfect_agreement_in_one_place():
+    names = ["a", "b", "c"]
+    kappa = pd.DataFrame([[1, 1, 0.2], [1, 1, 0.2], [0.2, 0.2, 1]], names, names)
+    xy = rater_map(kappa).positions[["x", "y"]].to_numpy()
+    np.testing.assert_allclose(xy[0], xy[1], atol=1e-4)
+    assert np.hypot(*(xy[0] - xy[2])) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_rater_map__lays_out_each_component_by_itself():
+    names = ["a", "b", "c", "d", "alone"]
+    kappa = np.full((5, 5), np.nan)
+    np.fill_diagonal(kappa, 1)
+    kappa[0, 2] = kappa[2, 0] = 0.4
+    kappa[1, 3] = kappa[3, 1] = 0.8
+    positions = rater_map(pd.DataFrame(kappa, names, names)).positions
+    assert positions["component"].tolist() == [0, 1, 0, 1, 2]
+    assert positions["x"].tolist() == pytest.approx([0.3, 0.1, -0.3, -0.1, 0])
+
+
+def test_rater_map__of_one_or_no_rater():
+    single = rater_map(pd.DataFrame([[1.0]], ["a"], ["a"]))
+    assert single.positions[["x", "y"]].to_numpy().tolist() == [[0, 0]]
+    assert np.isnan(single.stress)
+    assert rater_map(pd.DataFrame(np.zeros((0, 0)))).positions.empty
+
+
+SQUARE = pd.DataFrame([[1, 2], [2, 1]])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: agreement_table(study().drop(columns="cohort")), r"needs the columns \['cohort'\]"),
+        (lambda: agreement_table(study(), scopes=["detection"]), r"got \['detection'\]"),
+        (lambda: agreement_table(study(), min_detections=[-1]), r"from 0; got \[-1\]"),
+        (lambda: agreement_table(study(), classes=["tumor"]), "labels outside the classes"),
+        (lambda: agreement_table(study().assign(fov=study()["rater"])), "an anchor lies in one FOV; 'a0' has several"),
+        (lambda: self_agreement(study(), "u", "b"), "no ratings under condition 'b'; there are"),
+        (lambda: rater_map(SQUARE), "kappa is at most 1, got 2"),
+        (lambda: rater_map(SQUARE.iloc[:1]), r"symmetric square; got a table of \(1, 2\)"),
+    ],
+)
+def test_agreement_tables__say_what_is_wrong_with_their_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
