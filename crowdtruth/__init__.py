@@ -11,38 +11,26 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Taxonomy": "taxonomy",
-    "load_taxonomy": "taxonomy",
-    "pairwise_iou": "boxes",
-    "Study": "study",
-    "StudyError": "study",
-    "make_study": "study",
-    "select": "study",
-    "read_study": "formats",
-    "write_study": "formats",
-    "Located": "clustering",
-    "MergeHistory": "merging",
-    "Preference": "clustering",
-    "cluster_annotations": "clustering",
-    "paper_preference": "clustering",
-    "sweep": "clustering",
-    "merge_history": "merging",
-    "Ratings": "ratings",
-    "encode_ratings": "ratings",
-    "rate_anchors": "ratings",
-    "ConvergenceWarning": "truth",
-    "DawidSkene": "truth",
-    "MajorityVote": "truth",
-    "OneCoin": "truth",
-    "infer_labels": "truth",
-    "match_boxes": "metrics",
-    "Reference": "accuracy",
-    "rater_accuracy": "accuracy",
-    "label_accuracy": "accuracy",
-    "synthesise": "synthetic",
-    "training_table": "training",
-    "RunOptions": "pipeline",
-    "run_study": "pipeline",
+    name: module
+    for module, names in {
+        "taxonomy": "Grouping Taxonomy group_labels group_probabilities load_taxonomy",
+        "boxes": "overlapping_pairs pairwise_iou",
+        "study": "Study StudyError make_study select",
+        "formats": "read_study write_study",
+        "merging": "MergeHistory merge_history",
+        "clustering": "Located Preference cluster_annotations paper_preference sweep",
+        "ratings": "EncodedRatings Ratings encode_ratings rate_anchors",
+        "truth": "ConvergenceWarning DawidSkene Inference MajorityVote OneCoin infer_labels",
+        "metrics": "match_boxes",
+        "references": "Reference box_reference cohort_reference task_reference",
+        "outcomes": "Outcomes label_outcomes rater_outcomes",
+        "accuracy": "label_accuracy rater_accuracy",
+        "synthetic": "synthesise",
+        "training": "training_table",
+        "options": "RunOptions make_options",
+        "pipeline": "infer_source locate_objects run_study",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 - the names are listed once, above
@@ -57,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_HOME]
+    return sorted({*globals(), *_HOME})
 
 
 def _warn_of_the_foreign_distribution() -> None:

@@ -142,14 +142,17 @@ def words_of(error: ValueError | OSError) -> str:
     return str(error)
 
 
-def chosen_options(preset: str | None, config: Path | None, flags: dict[str, Any]) -> Any:
-    """`RunOptions` from the arguments of a command."""
-    from crowdtruth.options import make_options
+def chosen_options(arguments: dict[str, Any]) -> Any:
+    """`RunOptions` from the arguments of a command: its preset, its configuration file and every field it offers."""
+    from dataclasses import fields
 
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in flags.items()}
-    if given.get("start") is not None:
-        given["start"] = number_or_word(given["start"])
-    return make_options(preset=preset, config=config, flags=given)
+    from crowdtruth.options import RunOptions, make_options
+
+    flags = {f.name: arguments[f.name] for f in fields(RunOptions) if f.name in arguments}
+    flags = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
+    if flags.get("start") is not None:
+        flags["start"] = number_or_word(flags["start"])
+    return make_options(preset=arguments["preset"], config=arguments["config"], flags=flags)
 
 
 def number_or_word(text: str) -> float | str:
@@ -202,11 +205,11 @@ def run(
 
         crowdtruth run nucls --out results --cohort P=SP+JP --cohort NP --reference cohort:P --train-on P@E
     """
-    flags = {k: v for k, v in locals().items() if k not in ("study", "out", "preset", "config", "jobs")}
+    arguments = locals()
     from crowdtruth.pipeline import run_study
     from crowdtruth.summary import describe_results
 
-    options = chosen_options(preset, config, flags)
+    options = chosen_options(arguments)
     typer.echo(describe_results(run_study(study, out, options, jobs=jobs)))
 
 
@@ -235,11 +238,11 @@ def cluster(
 
         crowdtruth cluster study --out located --method demotion --inclusive
     """
-    flags = {k: v for k, v in locals().items() if k not in ("study", "out", "preset", "config", "jobs")}
+    arguments = locals()
     from crowdtruth.pipeline import locate_objects
     from crowdtruth.summary import describe_results
 
-    options = chosen_options(preset, config, flags)
+    options = chosen_options(arguments)
     typer.echo(describe_results(locate_objects(study, out, options, jobs=jobs)))
 
 
@@ -278,11 +281,11 @@ def infer(
 
         crowdtruth infer results --out votes --model majority   (ratings of an earlier run)
     """
-    flags = {k: v for k, v in locals().items() if k not in ("source", "out", "preset", "config", "jobs")}
+    arguments = locals()
     from crowdtruth.pipeline import infer_source
     from crowdtruth.summary import describe_results
 
-    options = chosen_options(preset, config, flags)
+    options = chosen_options(arguments)
     typer.echo(describe_results(infer_source(source, out, options, jobs=jobs)))
 
 

@@ -66,6 +66,7 @@ class RunOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_types({f.name: getattr(self, f.name) for f in fields(self)})
         _check_choice("method", self.method, get_args(Method))
         _check_choice("anchor_box", self.anchor_box, ("medoid", "mean", "median"))  # weights come with rater quality
         _check_choice("model", self.model, get_args(Model))
@@ -114,7 +115,7 @@ def make_options(
     _check_choice("preset", chosen_preset, tuple(PRESETS))
     given = {k: v for k, v in (flags or {}).items() if v is not None and v != ()}
     merged = {**PRESETS[chosen_preset], **from_file, **given}
-    _check_names_and_types(merged)
+    _check_names(merged)
     return replace(RunOptions(), **merged)
 
 
@@ -138,20 +139,24 @@ def _texts(name: str, value: Any) -> list[str]:
     return values
 
 
-def _check_names_and_types(values: Mapping[str, Any]) -> None:
-    known = {f.name: f.default for f in fields(RunOptions)}
+def _check_names(values: Mapping[str, Any]) -> None:
+    known = [f.name for f in fields(RunOptions)]
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"unknown option(s) {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    defaults = {f.name: f.default for f in fields(RunOptions)}
     for name, value in values.items():
-        expected = _types_of(name, known[name])
+        expected = _types_of(name, defaults[name])
         if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
             names = " or ".join(t.__name__ for t in expected)
             raise ValueError(f"option {name} takes {names}, got {value!r}")
 
 
 def _types_of(name: str, default: Any) -> tuple[type, ...]:
-    """Types a configuration file may give an option."""
+    """Types that an option may have."""
     if name == "start":
         return (float, int, str)
     if default is None:

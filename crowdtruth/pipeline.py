@@ -33,7 +33,7 @@ from crowdtruth.synthetic import synthesise
 _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
 
 
-def run_study(source: Path, out: Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
+def run_study(source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
     """Every step: locate objects, infer labels, judge raters and labels, write the training table.
 
     Parameters
@@ -59,7 +59,9 @@ def run_study(source: Path, out: Path, options: RunOptions | None = None, *, job
     return run.results
 
 
-def locate_objects(source: Path, out: Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
+def locate_objects(
+    source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1
+) -> ResultFolder:
     """The first half alone: anchors.csv and members.csv."""
     run = open_run("cluster", source, out, options or RunOptions(), jobs=jobs)
     if run.study.is_located:
@@ -68,30 +70,34 @@ def locate_objects(source: Path, out: Path, options: RunOptions | None = None, *
     return run.results
 
 
-def infer_source(source: Path, out: Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
+def infer_source(
+    source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1
+) -> ResultFolder:
     """Labels alone, from a study, a result folder with ratings, or a crowd table: truth.csv and confusion.csv."""
     run = open_run("infer", source, out, options or RunOptions(), jobs=jobs)
     run.step("infer", (*READING, *LOCATING, *INFERRING), (), infer_from_source)
     return run.results
 
 
-def run_demo(out: Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
-    """A small synthetic study in ``out/study`` and its results, judged against the known truth, in ``out/results``."""
-    study = out / "study"
+def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
+    """A small synthetic study and its results against the known truth, in folders of `out` named by the seed."""
+    out = Path(out)
+    study = out / f"study-{seed}"
     if not study.exists():
         out.mkdir(parents=True, exist_ok=True)
         say("making a synthetic study with known truth")
         write_study(synthesise("demo", seed=seed).study, study, format="csv")
-    options = RunOptions(taxonomy="nucls", classes="main", train_on="none", seed=seed)
-    return run_study(study, out / "results", options, jobs=jobs)
+    options = RunOptions(classes="main", train_on="none", seed=seed)
+    return run_study(study, out / f"results-{seed}", options, jobs=jobs)
 
 
-def open_run(command: str, source: Path, out: Path, options: RunOptions, *, jobs: int) -> Run:
+def open_run(command: str, source: str | Path, out: str | Path, options: RunOptions, *, jobs: int) -> Run:
     """A run with its result folder, its inputs' checksums taken."""
+    source, out = Path(source), Path(out)
     say_when_compiling(say)
     if not source.exists():
         raise ValueError(f"there is no study at {source}")
-    effective = {name: with_checksum(value) for name, value in asdict(options).items()}
+    effective = {name: with_checksum(name, value) for name, value in asdict(options).items()}
     results = open_results(out, command=command, study=source, inputs=input_checksums(source), options=effective)
     return Run(source, options, results, jobs)
 

@@ -41,6 +41,9 @@ INFERRING = (
     *("min_detections", "classes"),
 )
 
+_MAY_BE_FILES = ("taxonomy", "classes", "reference")
+_OF_EM = ("start", "iterations", "tolerance", "pseudo_counts", "acceleration")
+
 Tables = Mapping[str, pd.DataFrame]
 """Tables of a step by name, as they are written."""
 
@@ -70,13 +73,13 @@ class Run:
 
     def step(self, name: str, options: Collection[str], after: Collection[str], compute: Any) -> None:
         """Run one step on the options it depends on; a file among them counts with its content."""
-        values = {option: with_checksum(getattr(self.options, option)) for option in options}
+        values = {option: with_checksum(option, getattr(self.options, option)) for option in options}
         run_step(self.results, name, options=values, after=tuple(after), compute=lambda: compute(self))
 
 
-def with_checksum(value: Any) -> Any:
+def with_checksum(option: str, value: Any) -> Any:
     """An option's value; the path of a file together with the file's checksum."""
-    if isinstance(value, str) and Path(value).is_file():
+    if option in _MAY_BE_FILES and isinstance(value, str) and Path(value).is_file():
         return {"file": value, "sha256": sha256_of(value)}
     return value
 
@@ -91,7 +94,23 @@ def check_options(run: Run) -> Tables:
     if not study.is_crowd:
         training_choice(run)
     check_reference(run)
+    warn_of_idle_options(run)
     return {}
+
+
+def warn_of_idle_options(run: Run) -> None:
+    """Say which options that differ from their defaults change nothing here."""
+    options, defaults = run.options, RunOptions()
+    idle = {
+        "the objects are located already": LOCATING if run.study.is_located else (),
+        "a crowd table has nothing to detect": ("min_detections",) if run.study.is_crowd else (),
+        "a majority vote has no parameters": _OF_EM if options.model == "majority" else (),
+        "one-coin is not accelerated": ("acceleration",) if options.model == "one-coin" else (),
+    }
+    for reason, names in idle.items():
+        changed = [name for name in names if getattr(options, name) != getattr(defaults, name)]
+        if changed:
+            warnings.warn(f"{reason}: {', '.join(changed)} change nothing", stacklevel=2)
 
 
 def read(run: Run) -> Tables:
@@ -153,6 +172,7 @@ def infer(run: Run) -> Tables:
 
 def infer_from_source(run: Run) -> Tables:
     """Labels from ratings that lie there already, or from marks located and rated on the way."""
+    warn_of_idle_options(run)
     run.results.tables.update(locate(run))
     run.results.tables.update(rate(run))
     return infer(run)

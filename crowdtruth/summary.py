@@ -52,11 +52,25 @@ def _wrapped(files: list[str]) -> list[str]:
 def _describe_anchors(results: ResultFolder) -> list[str]:
     if not results.has("members"):
         return []
-    members, anchors = results.table("members"), results.table("anchors")
+    members, n_anchors = results.table("members"), len(results.table("anchors"))
+    if not results.has("ratings"):
+        return [f"{_number(len(members), 'mark')} are {_number(n_anchors, 'anchor')}"]
+    fovs, raters = len(results.table("fovs")), results.table("ratings")["rater"].nunique()
     return [
-        f"{len(members):,} marks of {members['rater'].nunique():,} raters in {members['fov'].nunique():,} FOVs "
-        f"are {len(anchors):,} anchors"
+        f"{_number(len(members), 'mark')} in {_number(fovs, 'FOV')} are {_number(n_anchors, 'anchor')}; "
+        f"{_number(raters, 'rater')} asked there"
     ]
+
+
+def _number(count: int, what: str) -> str:
+    """A count with its word.
+
+    Examples
+    --------
+    >>> _number(1, "mark"), _number(4521, "mark")
+    ('1 mark', '4,521 marks')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _describe_truth(results: ResultFolder) -> list[str]:

@@ -1,6 +1,7 @@
 """Fixtures of all tests: where the real data are, and when their absence is a failure."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,12 @@ def data_dir() -> Path:
     if not (folder / "README.md").exists():
         skip_or_fail("data", f"no real data at {folder} (set CROWDTRUTH_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser, from ``CROWDTRUTH_CHROMIUM`` or the search path."""
+    browser = os.environ.get("CROWDTRUTH_CHROMIUM") or shutil.which("chromium")
+    if not browser or not Path(browser).exists():
+        skip_or_fail("browser", "no chromium found (set CROWDTRUTH_CHROMIUM)")
+    return str(browser)

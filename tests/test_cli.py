@@ -1,6 +1,5 @@
 """The command as its user meets it: exit codes, messages, nothing half-written."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +117,7 @@ def test_run__a_label_outside_the_taxonomy_is_named(study: Path, tmp_path: Path)
         (["--start", "good"], "start must be an initial quality in (0, 1], or votes; got 'good'"),
         (["--start", "nan"], "start must be an initial quality in (0, 1], or votes; got nan"),
         (["--cohort", "P=all+all"], "--cohort P=all+all: expected a name, or NAME=A+B with each cohort once"),
-        (["--config", "nowhere.toml"], "nowhere.toml: No such file or directory"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--classes", "super"], "super"),
         (["--preset", "papier"], "preset must be one of default, paper; got 'papier'"),
     ],
@@ -169,18 +168,14 @@ def test_run__a_study_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes into read-only folders")
-def test_run__a_read_only_folder_is_named(study: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    out.chmod(0o500)
-    result = command("run", study, "--out", out)
-    out.chmod(0o700)
+@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="no file system here that even root cannot write")
+def test_run__a_read_only_place_is_named(study: Path) -> None:
+    result = command("run", study, "--out", "/sys/crowdtruth")
     assert result.exit_code == 1
-    assert "cannot write" in result.stderr
+    assert "/sys/crowdtruth: " in result.stderr
+    assert "Errno" not in result.stderr
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_run__a_full_disk_is_named_and_leaves_whole_files(study: Path, tmp_path: Path) -> None:
     code = (
         "import os, sys, errno\n"

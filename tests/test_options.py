@@ -55,6 +55,12 @@ def test_make_options__says_what_is_wrong_in_a_file(tmp_path: Path, text: str, m
         make_options(config=config)
 
 
+@pytest.mark.parametrize("wrong", [{"cohort": "P"}, {"iterations": 2.5}, {"classes": 3}, {"iou": "a"}])
+def test_run_options__check_their_types(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"option {next(iter(wrong))} takes"):
+        RunOptions(**wrong)
+
+
 def test_make_options__takes_a_regular_file_alone() -> None:
     with pytest.raises(ValueError, match="zero: expected a TOML file"):
         make_options(config=Path("/dev/zero"))

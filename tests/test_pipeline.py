@@ -212,16 +212,33 @@ def test_infer_source__finds_the_taxonomy_of_the_run_that_rated(study: Path, tmp
 def test_run_demo__makes_the_same_files_from_the_same_seed(tmp_path: Path) -> None:
     for name in ("one", "two"):
         pipeline.run_demo(tmp_path / name, seed=3)
-    assert contents(tmp_path / "one" / "study") == contents(tmp_path / "two" / "study")
-    assert contents(tmp_path / "one" / "results") == contents(tmp_path / "two" / "results")
+    for folder in ("study-3", "results-3"):
+        assert contents(tmp_path / "one" / folder) == contents(tmp_path / "two" / folder)
+
+
+def test_run_demo__makes_another_study_from_another_seed(tmp_path: Path) -> None:
+    for seed in (0, 7):
+        pipeline.run_demo(tmp_path, seed=seed)
+    assert contents(tmp_path / "study-0")["annotations.csv"] != contents(tmp_path / "study-7")["annotations.csv"]
+
+
+def test_run_study__says_which_options_change_nothing(study: Path, tmp_path: Path) -> None:
+    pipeline.run_study(study, tmp_path / "out")
+    options = RunOptions(iou=0.9, method="demotion", model="majority", iterations=3)
+    pipeline.run_study(tmp_path / "out", tmp_path / "again", options)
+    record = json.loads((tmp_path / "again" / "run.json").read_text())
+    assert record["steps"]["check"]["warnings"] == [
+        "a majority vote has no parameters: iterations change nothing",
+        "the objects are located already: iou, method change nothing",
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_run__killed_at_any_time_leaves_whole_files_and_continues(tmp_path: Path, end: signal.Signals) -> None:
     pipeline.run_demo(tmp_path / "whole", seed=1)
-    whole = contents(tmp_path / "whole" / "results")
-    study, out = tmp_path / "whole" / "study", tmp_path / "out"
+    whole = contents(tmp_path / "whole" / "results-1")
+    study, out = tmp_path / "whole" / "study-1", tmp_path / "out"
     command = [sys.executable, "-m", "crowdtruth.cli", "run", str(study), "--out", str(out)]
     command += ["--taxonomy", "nucls", "--classes", "main", "--train-on", "none", "--seed", "1"]
     for wait in (0.9, 1.3, 1.7):

@@ -13,6 +13,7 @@ from crowdtruth.synthetic.parameters import SyntheticParameters, check_parameter
 from crowdtruth.synthetic.presets import change, load_preset
 from crowdtruth.synthetic.raters import RaterTraits, asked_raters, draw_raters
 from crowdtruth.synthetic.seeds import Stream, generator
+from crowdtruth.taxonomy import Taxonomy, load_taxonomy
 
 _CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -69,8 +70,15 @@ def synthesise(preset: str | SyntheticParameters = "nucls", *, seed: int = 0, **
         raters=pd.DataFrame({"rater": traits.rater, "cohort": traits.cohort}),
         fovs=pd.DataFrame([fov.record for fov in fovs]),
         reference=truth.drop(columns="nucleus"),
+        taxonomy=_taxonomy_of({*annotations["label"], *truth["label"]}),
     )
     return SyntheticStudy(study, truth, annotations[["annotation", "source"]], traits, parameters, seed)
+
+
+def _taxonomy_of(labels: set[str]) -> Taxonomy | None:
+    """The paper's class scheme, if all labels are classes of it."""
+    nucls = load_taxonomy("nucls")
+    return nucls if labels <= set(nucls.classes) else None
 
 
 class _Fov(NamedTuple):
