@@ -4,6 +4,8 @@ Boxes are half-open, ``[xmin, xmax) × [ymin, ymax)``, in pixels, x to the right
 pixels in column ``xmax`` and row ``ymax`` belong to the box too, which is how the NuCLS paper measures overlap.
 """
 
+import reprlib
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -31,14 +33,19 @@ def as_boxes(boxes: ArrayLike) -> Floats:
     Raises
     ------
     ValueError
-        If the shape is wrong, a coordinate is not finite, or a box has no area.
+        If the shape is wrong, a coordinate is no finite number, or a box has no area.
 
     Examples
     --------
     >>> as_boxes([[0, 0, 2, 1]])
     array([[0., 0., 2., 1.]])
     """
-    array = np.ascontiguousarray(boxes, dtype=np.float64)
+    try:
+        array = np.ascontiguousarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"boxes must be rows of four numbers, xmin, ymin, xmax, ymax; got {reprlib.repr(boxes)}"
+        ) from error
     if array.size == 0 and array.ndim < 2:
         array = array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
@@ -213,9 +220,9 @@ def overlapping_pairs(
 
 
 def check_min_iou(min_iou: Any) -> None:
-    """Raise unless `min_iou` lies in (0, 1]."""
-    if not 0 < min_iou <= 1:
-        raise ValueError(f"an IOU threshold must lie in (0, 1], got {min_iou}")
+    """Raise unless `min_iou` is a number in (0, 1]."""
+    if not isinstance(min_iou, Real) or isinstance(min_iou, bool) or not 0 < float(min_iou) <= 1:
+        raise ValueError(f"an IOU threshold must lie in (0, 1], got {min_iou!r}")
 
 
 def medoid(boxes: ArrayLike, *, inclusive: bool = False) -> int:

@@ -8,14 +8,14 @@ afterwards (``demotion``). ``docs/methods/clustering.md`` has the tie rule, the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth._kernels import members as kernels
-from crowdtruth.boxes import Floats, Places, as_boxes
+from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou
 from crowdtruth.merging import MergeHistory, Method, merge_history
 
 AnchorBox = Literal["medoid", "mean", "median", "weighted"]
@@ -26,7 +26,17 @@ REQUIRED = ["annotation", "fov", "rater", "condition", *CORNERS, "label"]
 
 @dataclass(frozen=True)
 class Located:
-    """Anchors and their members."""
+    """Anchors and their members.
+
+    Examples
+    --------
+    >>> rows = [["0", "f", "ann", "all", 0, 0, 9, 9, "tumor"], ["1", "f", "bob", "all", 0, 0, 9, 8, "tumor"]]
+    >>> located = cluster_annotations(pd.DataFrame(rows, columns=REQUIRED))
+    >>> located.members
+      annotation anchor fov rater condition  label
+    0          0    f:1   f   ann       all  tumor
+    1          1    f:1   f   bob       all  tumor
+    """
 
     anchors: pd.DataFrame  # anchor, fov, xmin, ymin, xmax, ymax, n_annotations, n_raters, mean_iou
     members: pd.DataFrame  # annotation, anchor, fov, rater, condition, label
@@ -37,12 +47,26 @@ class Preference:
     """Marks whose medoid becomes the anchor box, in clusters that hold any; ``None`` does not restrict.
 
     The mean IOU of the medoid is that with all members of the cluster, of whatever kind.
+
+    Raises
+    ------
+    TypeError
+        If a text is given where several names belong.
+
+    Examples
+    --------
+    >>> Preference(raters=("SP.3",), kinds=("polygon",)).conditions is None
+    True
     """
 
     raters: tuple[str, ...] | None = None
     cohorts: tuple[str, ...] | None = None
     conditions: tuple[str, ...] | None = None
     kinds: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("raters", "cohorts", "conditions", "kinds"):
+            check_several(name, getattr(self, name))
 
 
 def paper_preference(rater: str, condition: str, cohorts: Iterable[Sequence[str]]) -> tuple[Preference, ...]:
@@ -54,14 +78,22 @@ def paper_preference(rater: str, condition: str, cohorts: Iterable[Sequence[str]
     condition : the only condition that the first two steps look at (the control without suggestions)
     cohorts : cohorts to look at in turn, each a sequence of names whose union it is
 
+    Raises
+    ------
+    TypeError
+        If a text is given where several names belong.
+
     Examples
     --------
     >>> order = paper_preference("SP.3", "U-control", [("SP", "JP"), ("NP",)])
     >>> [(step.raters, step.cohorts) for step in order]
     [(('SP.3',), None), (None, ('SP', 'JP')), (None, ('NP',))]
     """
+    unions = list(cohorts)
+    for names in (cohorts, *unions):
+        check_several("cohorts", names)
     outline = Preference(raters=(rater,), conditions=(condition,), kinds=("polygon",))
-    return (outline, *(Preference(cohorts=tuple(names), conditions=(condition,)) for names in cohorts))
+    return (outline, *(Preference(cohorts=tuple(names), conditions=(condition,)) for names in unions))
 
 
 def cluster_annotations(
@@ -81,6 +113,7 @@ def cluster_annotations(
     Parameters
     ----------
     annotations : table with annotation, fov, rater, condition, xmin, ymin, xmax, ymax, label (and kind)
+        `make_study` completes a table without annotation or condition.
     iou_threshold : least IOU of two marks of one anchor, in (0, 1]
     method : ``cannot_link``, ``demotion`` (the paper's) or ``unconstrained`` (its control)
     inclusive : whether the last row and column of pixels belong to a box, as in the paper
@@ -101,6 +134,8 @@ def cluster_annotations(
     ValueError
         If columns or cells are missing, a box is no box, an option is unknown or lacks what it needs, or too many
         boxes of one FOV lie upon each other.
+    TypeError
+        If `annotations` is no table.
 
     Examples
     --------
@@ -141,6 +176,11 @@ def sweep(
     ----------
     thresholds : least IOU of two marks of one anchor, each in (0, 1]
 
+    Raises
+    ------
+    ValueError, TypeError
+        As `cluster_annotations`.
+
     Examples
     --------
     >>> rows = [["0", "f", "ann", "all", 0, 0, 9, 9, "tumor"], ["1", "f", "bob", "all", 0, 0, 9, 6, "tumor"]]
@@ -148,6 +188,8 @@ def sweep(
     >>> {threshold: len(located.anchors) for threshold, located in sweep(marks, [0.25, 0.75]).items()}
     {0.25: 1, 0.75: 2}
     """
+    for threshold in thresholds:
+        check_min_iou(threshold)
     marks = _coded(annotations)
     steps = [_is_preferred(annotations, step, cohort_of) for step in preference]
     mark_weights = _anchor_box_weights(annotations["rater"], box, weights, steps)
@@ -184,9 +226,9 @@ class _Coded:
 
 def _coded(annotations: pd.DataFrame) -> _Coded:
     """Annotations as checked arrays."""
-    missing = [column for column in REQUIRED if column not in annotations]
-    if missing:
-        raise ValueError(f"annotations need the columns {', '.join(REQUIRED)}; missing: {', '.join(missing)}")
+    is_table = isinstance(annotations, pd.DataFrame)
+    is_short = is_table and not {"annotation", "condition"} <= set(annotations)
+    check_table("annotations", annotations, REQUIRED, "; make_study adds annotation and condition" if is_short else "")
     codes, names = {}, {}
     for column in ("fov", "rater", "condition", "label"):
         codes[column], names[column] = pd.factorize(annotations[column], sort=True)
@@ -194,6 +236,42 @@ def _coded(annotations: pd.DataFrame) -> _Coded:
             row = int((codes[column] < 0).argmax())
             raise ValueError(f"every annotation needs a {column}; row {row} has none")
     return _Coded(as_boxes(annotations[CORNERS]), **codes, fov_names=[str(name) for name in names["fov"]])
+
+
+def check_table(name: str, table: Any, columns: Sequence[str], hint: str = "") -> None:
+    """Raise unless `table` is a DataFrame with these columns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no table, which says where a study or located marks keep it; for a table without the columns.
+
+    Examples
+    --------
+    >>> check_table("raters", pd.DataFrame({"rater": ["ann"]}), ["rater", "cohort"])
+    Traceback (most recent call last):
+    ValueError: raters need the columns rater, cohort; missing: cohort
+    """
+    if not isinstance(table, pd.DataFrame):
+        kind = type(table).__name__
+        where = f"; pass {kind.lower()}.{name}" if isinstance(getattr(table, name, None), pd.DataFrame) else ""
+        raise TypeError(f"{name} must be a pandas DataFrame, got {kind}{where}")
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise ValueError(f"{name} need the columns {', '.join(columns)}; missing: {', '.join(missing)}{hint}")
+
+
+def check_several(name: str, names: Any) -> None:
+    """Raise for a text where several names belong: it would be taken letter by letter.
+
+    Examples
+    --------
+    >>> check_several("conditions", "all")
+    Traceback (most recent call last):
+    TypeError: conditions must be a sequence of names, got the text 'all'; write ['all']
+    """
+    if isinstance(names, str | bytes):
+        raise TypeError(f"{name} must be a sequence of names, got the text {names!r}; write [{names!r}]")
 
 
 def _is_preferred(

@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -28,7 +29,14 @@ MOST_PAIRS = 4_000_000  # similar pairs of clusters kept in lists: 160 MB; 10⁶
 
 @dataclass(frozen=True)
 class MergeHistory:
-    """All merges down to `min_iou`, in canonical order of the marks; cut it at any threshold from there on."""
+    """All merges down to `min_iou`, in canonical order of the marks; cut it at any threshold from there on.
+
+    Examples
+    --------
+    >>> history = merge_history([[9, 9, 12, 12], [0, 0, 4, 3], [0, 0, 4, 4]], [0, 1, 0], min_iou=0.25)
+    >>> history.order, history.similarity
+    (array([1, 2, 0]), array([0.  , 0.75, 0.  ]))
+    """
 
     order: Places  # (n_marks,) rows of the input in canonical order
     boxes: Floats  # (n_marks, 4) in canonical order, as they were compared
@@ -67,8 +75,8 @@ class MergeHistory:
 
     def cut_in_order(self, threshold: float) -> Places:
         """Cluster of each mark as from `cut`, in canonical order."""
-        if not self.min_iou <= threshold <= 1:
-            raise ValueError(f"this history can be cut at {self.min_iou} to 1, got {threshold}")
+        if not isinstance(threshold, Real) or not self.min_iou <= threshold <= 1:
+            raise ValueError(f"this history can be cut at {self.min_iou} to 1, got {threshold!r}")
         cluster = linkage.cut(self.absorbed_by, self.similarity, float(threshold))
         if self.method == "demotion":
             cluster = self._demoted(cluster, threshold)

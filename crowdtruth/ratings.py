@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdtruth.clustering import check_several, check_table
 from crowdtruth.taxonomy import UNDETECTED
 
 _COLUMNS = {
@@ -26,7 +27,20 @@ _RATINGS = ["anchor", "fov", "rater", "cohort", "condition", "label"]
 
 @dataclass(frozen=True)
 class Ratings:
-    """Observed labels, one row per rating; codes from 0. The same item may be rated twice by one rater."""
+    """Observed labels, one row per rating; codes from 0. The same item may be rated twice by one rater.
+
+    Sequences of whole numbers become arrays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If codes are no whole numbers, differ in number, or lie outside 0 … size - 1.
+
+    Examples
+    --------
+    >>> Ratings([0, 0, 1], [0, 1, 1], [1, 1, 0], n_items=2, n_raters=2, n_classes=2).label
+    array([1, 1, 0])
+    """
 
     item: NDArray[np.integer[Any]]  # (n_ratings,)
     rater: NDArray[np.integer[Any]]  # (n_ratings,)
@@ -36,6 +50,8 @@ class Ratings:
     n_classes: int
 
     def __post_init__(self) -> None:
+        for name in ("item", "rater", "label"):
+            object.__setattr__(self, name, _as_codes(name, getattr(self, name)))
         if not len(self.item) == len(self.rater) == len(self.label):
             raise ValueError(
                 "item, rater and label need one code per rating each, got "
@@ -53,6 +69,19 @@ class EncodedRatings:
     items: NDArray[Any]  # (n_items,)
     raters: NDArray[Any]  # (n_raters,)
     classes: NDArray[Any]  # (n_classes,)
+
+
+def _as_codes(name: str, codes: Any) -> NDArray[Any]:
+    """Codes as an array (n_ratings,)."""
+    if isinstance(codes, list | tuple) and not codes:
+        return np.zeros(0, dtype=np.int32)  # an empty list would become floats
+    try:
+        array = np.asarray(codes)
+    except ValueError as error:
+        raise ValueError(f"{name} codes must be one whole number per rating, got rows of different length") from error
+    if array.ndim != 1:
+        raise ValueError(f"{name} codes must be one whole number per rating, got the shape {array.shape}")
+    return array
 
 
 def _check_codes(name: str, codes: NDArray[Any], size: int) -> None:
@@ -84,6 +113,8 @@ def encode_ratings(table: pd.DataFrame, *, classes: Sequence[Any] | None = None)
     ------
     ValueError
         If a column is missing, an item or rater is missing in some row, or a label is not among `classes`.
+    TypeError
+        If `table` is no table, or `classes` is a text.
 
     Examples
     --------
@@ -91,6 +122,8 @@ def encode_ratings(table: pd.DataFrame, *, classes: Sequence[Any] | None = None)
     >>> encoded.ratings.item, encoded.items, encoded.classes
     (array([1, 0], dtype=int32), array(['a', 'b'], dtype=object), array(['no', 'yes'], dtype=object))
     """
+    check_table("ratings", table, [])
+    check_several("classes", classes)
     columns = {role: _find_column(table, role) for role in _COLUMNS}
     item, items = _codes_of_ids(table[columns["item"]])
     rater, raters = _codes_of_ids(table[columns["rater"]])
@@ -181,7 +214,10 @@ def rate_anchors(
     Raises
     ------
     ValueError
-        If a member's rater was not asked in its FOV under its condition, or an asked rater has no cohort.
+        If a column is missing, a member's rater was not asked in its FOV under its condition, or an asked rater has no
+        cohort.
+    TypeError
+        If one of the four is no table.
 
     Examples
     --------
@@ -195,6 +231,10 @@ def rate_anchors(
     0      a   f    r1      P       all       tumor
     1      a   f    r2      P       all  undetected
     """
+    check_table("members", members, ["anchor", "rater", "condition", "label"])
+    check_table("assignments", assignments, ["fov", "rater", "condition"])
+    check_table("raters", raters, ["rater", "cohort"])
+    check_table("anchors", anchors, ["anchor", "fov"])
     marks = _one_label_per_rater(members)
     asked = assignments[["fov", "rater", "condition"]].drop_duplicates().sort_values(["rater", "condition"])
     asked = asked.merge(raters[["rater", "cohort"]], on="rater", how="left", validate="many_to_one")

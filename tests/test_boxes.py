@@ -19,6 +19,9 @@ def test_as_boxes__accepts_no_boxes() -> None:
     ("boxes", "message"),
     [
         ([1, 2, 3, 4], r"shape \(n_boxes, 4\), got \(4,\)"),
+        ("abc", "boxes must be rows of four numbers, xmin, ymin, xmax, ymax; got 'abc'"),
+        ([[0, 0, 1, 1], [0, 0, 1]], r"rows of four numbers, .*; got \[\[0, 0, 1, 1\], \[0, 0, 1\]\]"),
+        ([[0, 0, 1, "wide"]], r"rows of four numbers, .*; got \[\[0, 0, 1, 'wide'\]\]"),
         ([[1, 2, 3]], r"shape \(n_boxes, 4\), got \(1, 3\)"),
         ([[0, 0, 1, 1], [0, 0, np.nan, 1]], r"finite number; box 1 is .*\(1 of 2 boxes"),
         ([[0, 0, np.inf, 1]], "finite number; box 0"),
@@ -110,8 +113,8 @@ def test_overlapping_pairs__copes_with_a_far_outlier() -> None:
     assert len(first) == np.triu(pairwise_iou(boxes) >= 0.3, 1).sum()
 
 
-@pytest.mark.parametrize("min_iou", [0, -0.1, 1.01, float("nan")])
-def test_overlapping_pairs__needs_a_threshold_between_0_and_1(min_iou: float) -> None:
+@pytest.mark.parametrize("min_iou", [0, -0.1, 1.01, float("nan"), "a", True, None])
+def test_overlapping_pairs__needs_a_threshold_between_0_and_1(min_iou: object) -> None:
     with pytest.raises(ValueError, match=r"must lie in \(0, 1\], got"):
         overlapping_pairs([[0, 0, 1, 1]], min_iou=min_iou)
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crowdtruth.clustering import CORNERS, REQUIRED, Preference, cluster_annotations, paper_preference, sweep
+from crowdtruth.study import make_study
 from tests import strategies
 from tests.reference import boxes as plain_boxes
 
@@ -193,6 +194,8 @@ def test_cluster_annotations__does_not_depend_on_the_number_of_threads(marks: pd
     ("options", "message"),
     [
         ({"iou_threshold": 0}, r"must lie in \(0, 1\], got 0"),
+        ({"iou_threshold": "a"}, r"an IOU threshold must lie in \(0, 1\], got 'a'"),
+        ({"iou_threshold": True}, r"an IOU threshold must lie in \(0, 1\], got True"),
         ({"method": "average"}, "method must be one of"),
         ({"box": "largest"}, "box must be one of medoid, mean, median, weighted, got 'largest'"),
         ({"box": "weighted"}, "weights are missing"),
@@ -210,6 +213,8 @@ def test_cluster_annotations__says_which_option_is_wrong(options: dict, message:
 def test_cluster_annotations__names_missing_columns_and_cells() -> None:
     with pytest.raises(ValueError, match="missing: rater, label"):
         cluster_annotations(TRIPLE.drop(columns=["rater", "label"]))
+    with pytest.raises(ValueError, match="missing: annotation, condition; make_study adds annotation and condition"):
+        cluster_annotations(TRIPLE.drop(columns=["annotation", "condition"]))
     with pytest.raises(ValueError, match="every annotation needs a condition; row 1 has none"):
         cluster_annotations(TRIPLE.assign(condition=["all", None, "all"]))
     with pytest.raises(ValueError, match="a preference by kind needs annotations with the column kind"):
@@ -223,3 +228,18 @@ def test_cluster_annotations__real_study_keeps_the_guarantees(data_dir) -> None:
     for located in sweep(marks, [0.25, 0.5]).values():
         assert not located.members.duplicated(["anchor", "rater"]).any()
         assert located.anchors["n_annotations"].sum() == len(marks)
+
+
+def test_cluster_annotations__needs_a_table() -> None:
+    with pytest.raises(TypeError, match=r"got Study; pass study\.annotations$"):
+        cluster_annotations(make_study(TRIPLE))
+    with pytest.raises(TypeError, match=r"annotations must be a pandas DataFrame, got str$"):
+        cluster_annotations("marks.csv")
+
+
+def test_preference__takes_several_names() -> None:
+    with pytest.raises(TypeError, match=r"raters must be a sequence of names, got the text 'SP.3'; write \['SP.3'\]"):
+        Preference(raters="SP.3")
+    for cohorts in ("SP", ["SP"]):
+        with pytest.raises(TypeError, match="cohorts must be a sequence of names, got the text 'SP'"):
+            paper_preference("SP.3", "U-control", cohorts)

@@ -234,8 +234,8 @@ def test_merge_history__says_what_is_wrong(arguments: dict, message: str) -> Non
         merge_history(**{"boxes": [[0, 0, 1, 1]], "raters": [0], **arguments})
 
 
-@pytest.mark.parametrize("threshold", [0.2, 1.1])
-def test_cut__refuses_what_the_history_does_not_reach(threshold: float) -> None:
+@pytest.mark.parametrize("threshold", [0.2, 1.1, "a"])
+def test_cut__refuses_what_the_history_does_not_reach(threshold: object) -> None:
     with pytest.raises(ValueError, match=r"can be cut at 0.25 to 1, got"):
         merge_history([[0, 0, 1, 1]], [0]).cut(threshold)
 

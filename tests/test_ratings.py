@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crowdtruth.clustering import Located
 from crowdtruth.ratings import Ratings, encode_ratings, rate_anchors
 from tests.reference import truth as reference
 
@@ -91,6 +92,39 @@ def test_ratings__checks_its_codes():
         Ratings(np.array([0.0]), zero, zero, 1, 1, 1)
 
 
+def test_ratings__accepts_sequences():
+    ratings = Ratings([0, 1], (0, 0), pd.Series([1, 0]), 2, 1, 2)
+    assert [codes.tolist() for codes in (ratings.item, ratings.rater, ratings.label)] == [[0, 1], [0, 0], [1, 0]]
+    assert all(isinstance(codes, np.ndarray) for codes in (ratings.item, ratings.rater, ratings.label))
+    assert len(Ratings([], [], [], 0, 0, 0).item) == 0
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "message"),
+    [
+        ([[0]], ValueError, r"item codes must be one whole number per rating, got the shape \(1, 1\)"),
+        (0, ValueError, r"item codes must be one whole number per rating, got the shape \(\)"),
+        ([[0], [0, 1]], ValueError, "item codes must be one whole number per rating, got rows of different length"),
+        (["a"], TypeError, "item codes must be integers, got <U1"),
+    ],
+)
+def test_ratings__says_what_is_no_code(item, error, message):
+    with pytest.raises(error, match=message):
+        Ratings(item, [0], [0], 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "classes", "message"),
+    [
+        ([("a", "u", "x")], None, "ratings must be a pandas DataFrame, got list"),
+        (pd.DataFrame({"task": ["a"], "worker": ["u"], "label": ["x"]}), "x", r"classes must be .* got the text 'x'"),
+    ],
+)
+def test_encode_ratings__needs_a_table_and_several_classes(table, classes, message):
+    with pytest.raises(TypeError, match=message):
+        encode_ratings(table, classes=classes)
+
+
 RATERS = pd.DataFrame({"rater": ["u", "v", "w"], "cohort": ["P", "P", "N"]})
 ANCHORS = pd.DataFrame({"anchor": ["b", "a", "c"], "fov": ["f", "f", "g"]})
 ASKED = pd.DataFrame(
@@ -157,3 +191,22 @@ def test_rate_anchors__says_what_is_wrong():
         rate_anchors(members(("c", "u", "U", "x")), ASKED, RATERS, ANCHORS)
     with pytest.raises(ValueError, match=r"every asked rater needs a cohort; missing for \['w'\] \(1 raters\)"):
         rate_anchors(members(), ASKED, RATERS.iloc[:2], ANCHORS)
+
+
+def test_rate_anchors__needs_tables():
+    located = Located(ANCHORS, members())
+    with pytest.raises(TypeError, match=r"members must be a pandas DataFrame, got Located; pass located\.members$"):
+        rate_anchors(located, ASKED, RATERS, ANCHORS)
+    with pytest.raises(TypeError, match=r"anchors must be a pandas DataFrame, got Located; pass located\.anchors$"):
+        rate_anchors(members(), ASKED, RATERS, located)
+
+
+@pytest.mark.parametrize(
+    ("place", "column", "name"),
+    [(0, "label", "members"), (1, "condition", "assignments"), (2, "cohort", "raters"), (3, "fov", "anchors")],
+)
+def test_rate_anchors__names_missing_columns(place, column, name):
+    tables = [members(), ASKED, RATERS, ANCHORS]
+    tables[place] = tables[place].drop(columns=column)
+    with pytest.raises(ValueError, match=f"{name} need the columns .*; missing: {column}$"):
+        rate_anchors(*tables)

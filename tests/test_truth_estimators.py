@@ -305,12 +305,19 @@ def test_estimators__have_scikit_learns_form():
     [
         ({"n_iter": 0}, "n_iter must be a whole number from 1 on, got 0"),
         ({"n_iter": np.nan}, "n_iter must be a whole number from 1 on, got nan"),
+        ({"n_iter": True}, "n_iter must be a whole number from 1 on, got True"),
+        ({"tolerance": "a"}, "tolerance must be a finite number from 0 on, got 'a'"),
+        ({"pseudo_counts": "a"}, r"pseudo_counts must be a number from 0 to 1e\+15, got 'a'"),
+        ({"pseudo_counts": True}, r"pseudo_counts must be a number from 0 to 1e\+15, got True"),
+        ({"start": True}, r"start, an initial quality, must lie in \(0, 1\], got True"),
+        ({"start": 0}, r"start, an initial quality, must lie in \(0, 1\], got 0"),
+        ({"start": [[1, 0], [1]]}, r"start must be a quality, 'votes' or a confusion, got \[\[1, 0\], \[1\]\]"),
         ({"tolerance": -1}, "tolerance must be a finite number from 0 on, got -1"),
         ({"tolerance": np.nan}, "tolerance must be a finite number from 0 on, got nan"),
         ({"tolerance": np.inf}, "tolerance must be a finite number from 0 on, got inf"),
-        ({"start": 1.5}, r"start, an initial quality, must lie in \[0, 1\], got 1.5"),
-        ({"start": np.nan}, r"start, an initial quality, must lie in \[0, 1\], got nan"),
-        ({"start": -np.inf}, r"start, an initial quality, must lie in \[0, 1\], got -inf"),
+        ({"start": 1.5}, r"start, an initial quality, must lie in \(0, 1\], got 1.5"),
+        ({"start": np.nan}, r"start, an initial quality, must lie in \(0, 1\], got nan"),
+        ({"start": -np.inf}, r"start, an initial quality, must lie in \(0, 1\], got -inf"),
         ({"start": [[1, 0], [np.nan, 1]]}, r"row \(1,\) is \[nan, 1.0\] \(1 of 2 rows"),
         ({"start": "vote"}, "start must be a quality, 'votes' or a confusion, got 'vote'"),
         ({"start": np.eye(3)}, r"shape \(2, 2\) or \(1, 2, 2\) .* got \(3, 3\)"),
@@ -363,6 +370,42 @@ def test_estimators__other_mistakes():
         OneCoin(start=np.eye(2)).fit(pd.DataFrame({"task": ["a"], "worker": ["u"], "label": ["x"]}))
     with pytest.raises(ValueError, match="no preset 'article'"):
         DawidSkene.preset("article")
+
+
+@pytest.mark.parametrize(
+    "ratings", [pd.DataFrame({"task": ["a"], "worker": ["u"], "label": ["x"]}), coded([(0, 0, 0)])]
+)
+def test_estimators__classes_are_not_taken_letter_by_letter(ratings):
+    with pytest.raises(TypeError, match=r"classes must be a sequence of names, got the text 'xyz'; write \['xyz'\]"):
+        MajorityVote(classes="xyz").fit(ratings)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "text"),
+    [
+        (DawidSkene(), "DawidSkene()"),
+        (MajorityVote(classes=["x", "y"]), "MajorityVote(classes=['x', 'y'])"),
+        (OneCoin(start="votes", jobs=2), "OneCoin(start='votes', jobs=2)"),
+        (DawidSkene.preset("paper"), "DawidSkene(n_iter=70, tolerance=0.0, pseudo_counts=0.0)"),
+        (DawidSkene(start=np.eye(2, dtype=int)), "DawidSkene(start=array([[1, 0],\n       [0, 1]]))"),
+    ],
+)
+def test_estimators__show_the_arguments_that_differ_from_the_defaults(estimator, text):
+    assert repr(estimator) == text
+
+
+@pytest.mark.parametrize(
+    ("estimator", "hint"),
+    [
+        (OneCoin(n_iter=2), r"allow more \(n_iter\)$"),
+        (DawidSkene(n_iter=2), r"allow more \(n_iter\), or let acceleration='squarem' need fewer$"),
+        (DawidSkene(n_iter=2, acceleration="squarem"), r"allow more \(n_iter\)$"),
+    ],
+)
+def test_estimators__the_warning_advises_what_the_estimator_has(estimator, hint):
+    votes = pd.DataFrame({"task": list("aabbcc"), "worker": list("uvuvuv"), "label": list("xyyyxx")})
+    with pytest.warns(ConvergenceWarning, match=hint):
+        estimator.fit(votes)
 
 
 def test_chunks__depend_on_the_data_alone_and_cover_every_item():

@@ -317,6 +317,51 @@ def test_infer_labels__says_what_is_wrong():
         infer_labels(rated({"a": "t"}), anchors("aa"))
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"conditions": ["E", "U-contrl"]}, "no ratings of condition 'U-contrl'; the ratings have E, U-control"),
+        ({"cohorts": {"P": ["SP", "nope"]}}, "no ratings of cohort 'nope'; the ratings have JP, SP"),
+    ],
+)
+def test_infer_labels__says_which_names_there_are(names, message):
+    table = pd.concat(
+        [rated({"a": "t"}, cohort="SP", condition="E"), rated({"a": "t"}, cohort="JP").assign(condition="U-control")]
+    )
+    with pytest.raises(ValueError, match=message):
+        infer_labels(table, anchors("a"), **names)
+    assert len(infer_labels(table.iloc[:0], anchors("a"), **names).truth) == 0  # nothing to compare the names with
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"conditions": "all"}, r"conditions must be a sequence of names, got the text 'all'; write \['all'\]"),
+        ({"cohorts": {"P": "all"}}, r"cohorts\['P'\] must be a sequence of names, got the text 'all'"),
+        ({"cohorts": "all"}, "cohorts must map a name to the cohorts it unites, got str"),
+        ({"cohorts": ["all"]}, "cohorts must map a name to the cohorts it unites, got list"),
+        ({"classes": "xy"}, r"classes must be a sequence of names, got the text 'xy'"),
+        ({"estimator": DawidSkene}, r"such as DawidSkene\(\), got the class DawidSkene"),
+        ({"estimator": "dawid-skene"}, r"such as DawidSkene\(\), got 'dawid-skene'"),
+        ({"estimator": ""}, r"such as DawidSkene\(\), got ''"),
+        ({"ratings": [1]}, "ratings must be a pandas DataFrame, got list"),
+        ({"anchors": [1]}, "anchors must be a pandas DataFrame, got list"),
+        ({"clicked": [1]}, "clicked must be a pandas DataFrame, got list"),
+    ],
+)
+def test_infer_labels__says_what_was_expected_and_what_came(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        infer_labels(**{"ratings": rated({"a": "t"}), "anchors": anchors("a"), **arguments})
+
+
+@pytest.mark.parametrize("column", ["anchor", "rater", "cohort", "condition", "label"])
+def test_infer_labels__names_missing_columns(column):
+    with pytest.raises(ValueError, match=f"ratings need the columns .*; missing: {column}$"):
+        infer_labels(rated({"a": "t"}).drop(columns=column), anchors("a"))
+    with pytest.raises(ValueError, match=r"anchors need the columns .*; missing: fov, xmin$"):
+        infer_labels(rated({"a": "t"}), anchors("a").drop(columns=["fov", "xmin"]))
+
+
 @given(
     st.dictionaries(st.sampled_from("abcdef"), st.text("lt- ", min_size=4, max_size=4), min_size=1), st.integers(1, 3)
 )

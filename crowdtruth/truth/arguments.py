@@ -1,13 +1,15 @@
 """The arguments of the estimators, checked and turned into arrays: ratings, gold, starts, pseudo-counts."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crowdtruth.clustering import check_several
 from crowdtruth.ratings import EncodedRatings, Ratings, encode_ratings
 from crowdtruth.truth.expectation import SparseRatings, Table, even_errors, sparse_ratings, table_of
 
@@ -38,6 +40,7 @@ def encode(
 
 def _with_names(ratings: RatingsLike, classes: Sequence[Any] | None) -> EncodedRatings:
     """Ratings with the names of their codes; integer codes are their own names."""
+    check_several("classes", classes)
     if isinstance(ratings, pd.DataFrame):
         return encode_ratings(ratings, classes=classes)
     if isinstance(ratings, Ratings):
@@ -88,10 +91,13 @@ def start_table(sparse: SparseRatings, start: float | str | ArrayLike) -> Table:
         if start != "votes":
             raise ValueError(f"start must be a quality, 'votes' or a confusion, got {start!r}")
         return table_of(sparse, np.full((n_classes, n_classes), 1 / n_classes), prevalence)
-    confusion = np.asarray(start, dtype=np.float64)
+    try:
+        confusion = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"start must be a quality, 'votes' or a confusion, got {reprlib.repr(start)}") from error
     if confusion.ndim == 0:
-        if not 0 <= confusion <= 1:
-            raise ValueError(f"start, an initial quality, must lie in [0, 1], got {start}")
+        if isinstance(start, bool) or not 0 < confusion <= 1:
+            raise ValueError(f"start, an initial quality, must lie in (0, 1], got {start!r}")
         confusion = even_errors(confusion, n_classes)
     _check_confusion(confusion, sparse)
     return table_of(sparse, confusion, prevalence)
@@ -126,9 +132,14 @@ def pseudo_table(sparse: SparseRatings, pseudo_counts: float) -> Table:
 
 def check_fit_arguments(n_iter: int, tolerance: float, pseudo_counts: float) -> None:
     """Raise unless there is an iteration to do, and tolerance and pseudo-counts are numbers to calculate with."""
-    if not isinstance(n_iter, Integral) or n_iter < 1:
+    if not isinstance(n_iter, Integral) or isinstance(n_iter, bool) or n_iter < 1:
         raise ValueError(f"n_iter must be a whole number from 1 on, got {n_iter!r}")
-    if not 0 <= tolerance < np.inf:
-        raise ValueError(f"tolerance must be a finite number from 0 on, got {tolerance}")
-    if not 0 <= pseudo_counts <= MAX_PSEUDO_COUNTS:
-        raise ValueError(f"pseudo_counts must be a number from 0 to {MAX_PSEUDO_COUNTS:g}, got {pseudo_counts}")
+    if not _is_number(tolerance) or not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance must be a finite number from 0 on, got {tolerance!r}")
+    if not _is_number(pseudo_counts) or not 0 <= pseudo_counts <= MAX_PSEUDO_COUNTS:
+        raise ValueError(f"pseudo_counts must be a number from 0 to {MAX_PSEUDO_COUNTS:g}, got {pseudo_counts!r}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this is a real number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)

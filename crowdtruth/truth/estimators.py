@@ -61,7 +61,16 @@ PRESETS: dict[str, dict[str, Any]] = {"paper": {"start": 0.7, "n_iter": 70, "tol
 
 
 class ConvergenceWarning(RuntimeWarning):
-    """The iterations ended before the fit had settled."""
+    """The iterations ended before the fit had settled.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> votes = pd.DataFrame({"task": list("aab"), "worker": list("uvu"), "label": list("xyy")})
+    >>> with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    ...     OneCoin(n_iter=1).fit(votes).converged_
+    False
+    """
 
 
 class Estimator:
@@ -80,6 +89,12 @@ class Estimator:
     raters_: NDArray[Any]
     classes_: NDArray[Any]
     n_repeats_: int
+
+    def __repr__(self) -> str:
+        """The call that makes this estimator: the arguments that differ from the defaults."""
+        defaults = inspect.signature(type(self)).parameters
+        changed = {k: repr(v) for k, v in self.get_params().items() if repr(v) != repr(defaults[k].default)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in changed.items())})"
 
     def fit(self, ratings: RatingsLike, gold: Gold | None = None) -> Self:
         """Infer from ratings, with the true classes of some items given."""
@@ -144,7 +159,7 @@ class OneCoin(Estimator):
 
     Parameters
     ----------
-    start : the initial quality of every rater, or "votes": from the vote shares
+    start : the initial quality of every rater, in (0, 1]; or "votes": from the vote shares
     n_iter : most iterations
     tolerance : iterations end when the objective gains less than this per rating, in nats; 0: never early
     pseudo_counts : ratings added to each rater's own, right as often as `PRIOR_QUALITY`; and items added to each class
@@ -201,7 +216,7 @@ class DawidSkene(Estimator):
 
     Parameters
     ----------
-    start : the initial quality of every rater; or "votes": from the vote shares; or a confusion
+    start : the initial quality of every rater, in (0, 1]; or "votes": from the vote shares; or a confusion
         (n_raters, n_classes, n_classes) or (n_classes, n_classes), axes [rater, true, assigned], rows sum to one
     n_iter : most iterations, each one pass over the ratings
     tolerance : iterations end when the objective gains less than this per rating, in nats; 0: never early
@@ -275,7 +290,8 @@ class DawidSkene(Estimator):
             if isinstance(self.start, str):
                 start = _from_votes(passes, sparse, model)
             fit = maximise(passes, model, start, n_iter=self.n_iter, tolerance=self.tolerance)
-        _warn_unless_settled(fit, self.tolerance)
+        hint = "" if self.acceleration else ", or let acceleration='squarem' need fewer"
+        _warn_unless_settled(fit, self.tolerance, hint)
         _publish(self, encoded, sparse, fit)
         return self
 
@@ -285,13 +301,13 @@ def _from_votes(passes: Passes, sparse: SparseRatings, model: Model) -> Table:
     return model.maximise(passes.sums_of(vote_posteriors(sparse)))
 
 
-def _warn_unless_settled(fit: Fit, tolerance: float) -> None:
+def _warn_unless_settled(fit: Fit, tolerance: float, hint: str = "") -> None:
     """Warn where the iterations ended early; if their number was asked for (tolerance 0), only if labels still move."""
     if fit.converged or (tolerance == 0 and fit.moving == 0):
         return
     warnings.warn(
         f"the {fit.n_iter} iterations ended before convergence: the next one would change the label of "
-        f"{fit.moving:.2%} of the items; allow more (n_iter), or fewer by acceleration='squarem'",
+        f"{fit.moving:.2%} of the items; allow more (n_iter){hint}",
         ConvergenceWarning,
         stacklevel=3,
     )

@@ -4,11 +4,13 @@ import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdtruth.clustering import check_several, check_table
 from crowdtruth.ratings import EncodedRatings, Ratings, encode_ratings
 from crowdtruth.taxonomy import UNDETECTED, Grouping
 from crowdtruth.truth.estimators import ConvergenceWarning, DawidSkene, Estimator
@@ -84,7 +86,10 @@ def infer_labels(
     Raises
     ------
     ValueError
-        If a rated anchor is not among `anchors`, or a label not among `classes`.
+        If a column is missing, the ratings lack a cohort or condition asked for, a rated anchor is not among `anchors`,
+        or a label not among `classes`.
+    TypeError
+        If a table is no table, the estimator no estimator, or a text is given where several names belong.
 
     Examples
     --------
@@ -97,11 +102,13 @@ def infer_labels(
     """
     if min_detections < 1:
         raise ValueError(f"min_detections must be at least 1, got {min_detections}")
+    _check_tables(ratings, anchors, clicked)
+    _check_names(ratings, cohorts, conditions, classes)
     is_crowd = len(anchors) > 0 and bool(anchors[_BOX].isna().all(axis=None))
     gate = None if is_crowd else min_detections
     rated = ratings[ratings["label"].notna() & (ratings["label"] != "")]
     every_class = class_order(rated["label"], classes, is_crowd=is_crowd)
-    estimator = _on_threads(estimator or DawidSkene(), jobs)
+    estimator = _on_threads(DawidSkene() if estimator is None else estimator, jobs)
     truth, confusion, fits = [], [], {}
     messages: list[str] = []
     for group in _groups(rated, anchors["anchor"], every_class, cohorts, conditions):
@@ -117,6 +124,34 @@ def infer_labels(
     if not truth:
         truth = [_truth_without_rows(every_class, anchors, grouping)]
     return Inference(_in_anchor_order(truth), _joined(confusion, _CONFUSION), tuple(messages), fits)
+
+
+def _check_tables(ratings: Any, anchors: Any, clicked: Any) -> None:
+    """Raise unless these are tables with the columns needed."""
+    check_table("ratings", ratings, ["anchor", "rater", "cohort", "condition", "label"])
+    check_table("anchors", anchors, ["anchor", "fov", *_BOX])
+    if clicked is not None:
+        check_table("clicked", clicked, ["anchor", "rater", "condition"])
+
+
+def _check_names(ratings: pd.DataFrame, cohorts: Any, conditions: Any, classes: Any) -> None:
+    """Raise unless the names are given as they should, and the ratings, if there are any, have them."""
+    check_several("classes", classes)
+    check_several("conditions", conditions)
+    if cohorts is not None and not isinstance(cohorts, Mapping):
+        raise TypeError(f"cohorts must map a name to the cohorts it unites, got {type(cohorts).__name__}")
+    for name, united in (cohorts or {}).items():
+        check_several(f"cohorts[{name!r}]", united)
+    asked_for = {
+        "cohort": [member for united in (cohorts or {}).values() for member in united],
+        "condition": [] if conditions is None else list(conditions),
+    }
+    for column, names in asked_for.items():
+        known = set(ratings[column])
+        unknown = [name for name in names if name not in known]
+        if unknown and known:  # without ratings there is nothing to compare with, and the tables are empty
+            there = ", ".join(sorted(map(str, known)))
+            raise ValueError(f"no ratings of {column} {unknown[0]!r}; the ratings have {there}")
 
 
 def class_order(labels: pd.Series, classes: Sequence[str] | None, *, is_crowd: bool) -> tuple[str, ...]:
@@ -136,6 +171,9 @@ def class_order(labels: pd.Series, classes: Sequence[str] | None, *, is_crowd: b
 
 def _on_threads(estimator: Estimator, jobs: int) -> Estimator:
     """A copy of the estimator that uses `jobs` threads, if it can, and leaves the classes to the ratings."""
+    if isinstance(estimator, type) or not all(hasattr(estimator, name) for name in ("fit", "get_params", "set_params")):
+        given = f"the class {estimator.__name__}" if isinstance(estimator, type) else repr(estimator)
+        raise TypeError(f"estimator must be one that can be fitted, such as DawidSkene(), got {given}")
     estimator = copy.deepcopy(estimator).set_params(classes=None)
     if jobs > 1 and "jobs" in estimator.get_params():
         estimator.set_params(jobs=jobs)
