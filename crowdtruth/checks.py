@@ -30,6 +30,7 @@ REFERENCE = ("fov", *BOX, "label", "coords_x", "coords_y")
 LARGEST_COORDINATE = 1e9
 SMALLEST_SIDE = 1e-9  # pixels; areas and their ratios stay exact to the last digits
 
+_CONTROL = r"\p{Cc}"
 _NUMBER_LIST = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?(\s*,\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)*\s*$"
 
 
@@ -43,13 +44,36 @@ class Checked:
 
 
 def text_column(cells: Cells, name: str, default: str | None = None) -> tuple[pd.Series, list[Finding]]:
-    """A column of ids or names: text, never empty; `default` where the whole column is absent."""
+    """A column of ids or names: text, never empty, no control characters; `default` where it is absent."""
     frame, source = cells.frame, cells.source
     if name not in frame:
         return pd.Series(default or "", index=frame.index, dtype="str", name=name), []
-    text = as_text(frame[name])
+    text, findings = _filled_column(cells, name)
+    return text, findings + control_findings(source, with_control(text), text)
+
+
+def _filled_column(cells: Cells, name: str) -> tuple[pd.Series, list[Finding]]:
+    """A column of texts, of which none may be empty."""
+    text = as_text(cells.frame[name])
     empty = text.isna().to_numpy() | (text == "").to_numpy(dtype=bool)
-    return text.fillna(""), in_rows(source, empty, name, "expected a text, the cell is empty")
+    return text.fillna(""), in_rows(cells.source, empty, name, "expected a text, the cell is empty")
+
+
+def with_control(texts: pd.Series) -> NDArray[np.bool_]:
+    """Which texts (n,), none missing, hold control characters (C0, delete, C1), line breaks among them.
+
+    Examples
+    --------
+    >>> with_control(pd.Series(["é, 'x'", "a" + chr(27)])).tolist()
+    [False, True]
+    """
+    return _matches(texts, _CONTROL)
+
+
+def control_findings(source: Source, mask: NDArray[np.bool_], column: pd.Series) -> list[Finding]:
+    """A finding for the rows (n,) whose name holds control characters, which a terminal would obey."""
+    reason = "expected a name without control characters or line breaks, got {!r}".format
+    return in_rows(source, mask, str(column.name), lambda row: reason(str(column.iloc[row])))
 
 
 def optional_text(cells: Cells, name: str) -> pd.Series:
@@ -139,7 +163,7 @@ def label_column(
 
     A prefix that the taxonomy knows is taken off; labels of regions and dropped words are no marks.
     """
-    text, findings = text_column(cells, "label")
+    text, findings = _filled_column(cells, "label")
     codes, found = pd.factorize(text)
     meanings = [_meaning(label, taxonomy, normalise) for label in found]
     counts = dict(zip(found, np.bincount(codes, minlength=len(found)), strict=True))
@@ -179,6 +203,9 @@ def _label_findings(
     reserved = np.array([meaning == UNDETECTED for meaning in meanings], dtype=bool)
     words = f"{UNDETECTED!r} is reserved for raters who were asked and marked nothing; a mark needs a class"
     findings = in_rows(source, reserved[codes], "label", words)
+    hidden = with_control(pd.Series([meaning or "" for meaning in meanings], dtype="str"))
+    texts = pd.Series(found, dtype="str", name="label").reindex(codes)
+    findings += control_findings(source, hidden[codes], texts)
     if taxonomy is None:
         return findings
     known = {*taxonomy.classes, UNDETECTED, "", None}

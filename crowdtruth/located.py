@@ -16,10 +16,12 @@ from crowdtruth.checks import (
     box_columns,
     complete_fovs,
     complete_texts,
+    control_findings,
     each_once,
     ignored_columns,
     optional_text,
     outside_taxonomy,
+    with_control,
 )
 from crowdtruth.files import as_floats, as_text, missing_columns
 from crowdtruth.problems import Finding, in_rows, in_table
@@ -41,17 +43,19 @@ class Located:
     reference: pd.DataFrame | None
     findings: list[Finding]
     notes: list[str]
+    is_crowd: bool = False
 
 
 def complete_located(
     ratings: Cells, anchors: Cells | None, cells: Mapping[str, Cells], taxonomy: Taxonomy | None
 ) -> Located:
-    """All tables of a located study; without `anchors` the ratings are a crowd table, and tasks its anchors."""
+    """All tables of a located study; a crowd table if there are no `anchors`, or anchors without any box."""
     findings = [*ratings.findings, *missing_columns(ratings.frame, ratings.source, ("anchor", "rater", "label"))]
     if len(findings) > len(ratings.findings):
         empty = pd.DataFrame()
         return Located(empty, empty, empty, empty, empty, None, findings, [])
-    columns, wrong, notes = _rating_columns(ratings, taxonomy, is_crowd=anchors is None)
+    is_crowd = anchors is None or _are_tasks(anchors.frame)
+    columns, wrong, notes = _rating_columns(ratings, taxonomy, is_crowd=is_crowd)
     findings += wrong
     raters, wrong = _raters(columns, ratings, cells.get("raters"))
     findings += wrong
@@ -73,10 +77,15 @@ def complete_located(
         fovs, findings = checked.frame.reset_index(drop=True), findings + checked.findings
     columns = columns | {"cohort": _cohort_of(columns["rater"], raters)}
     frame = pd.DataFrame({name: columns[name] for name in RATINGS})
-    if table["xmin"].notna().any():
+    if not is_crowd:
         frame = frame.astype("str")
     reference, wrong = _task_reference(cells.get("reference"))
-    return Located(frame, table, assignments, raters, fovs, reference, findings + wrong, notes)
+    return Located(frame, table, assignments, raters, fovs, reference, findings + wrong, notes, is_crowd)
+
+
+def _are_tasks(anchors: pd.DataFrame) -> bool:
+    """Whether a table of anchors holds the tasks of a crowd table: some, and none with a corner of a box."""
+    return len(anchors) > 0 and not any(anchors[name].notna().any() for name in BOX if name in anchors)
 
 
 def _rating_columns(
@@ -90,6 +99,9 @@ def _rating_columns(
     findings = []
     for name in ("anchor", "rater", "condition"):
         findings += in_rows(source, columns[name].isna().to_numpy(), name, "expected a text, the cell is empty")
+    for column in columns.values():
+        wrong = np.append(with_control(pd.Series(column.cat.categories)), False)
+        findings += control_findings(source, wrong[column.cat.codes], column)
     labels = columns["label"]
     if is_crowd:
         words = f"{UNDETECTED!r} is reserved; a missing answer is an empty cell"
@@ -149,10 +161,13 @@ def _raters(
         return checked.frame.reset_index(drop=True), findings
     if "cohort" in ratings.frame:
         pairs = ratings.frame[["rater", "cohort"]].drop_duplicates().map(str)
+        hidden = np.zeros(len(ratings.frame), dtype=bool)
+        hidden[pairs.index[with_control(pairs["cohort"])]] = True
         wrong = pairs["rater"].duplicated()
         rows = np.zeros(len(ratings.frame), dtype=bool)
         rows[pairs.index[wrong]] = True
         findings = in_rows(ratings.source, rows, "cohort", "this rater is in another cohort in an earlier row")
+        findings += control_findings(ratings.source, hidden, ratings.frame["cohort"])
         return pairs[~wrong].sort_values("rater", ignore_index=True).astype("str"), findings
     names = sorted(rater.cat.categories[np.unique(rater.cat.codes[rater.cat.codes >= 0])])
     return pd.DataFrame({"rater": names, "cohort": [ALL] * len(names)}, dtype="str"), []

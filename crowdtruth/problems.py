@@ -10,7 +10,16 @@ SHOWN = 20
 
 
 class StudyError(ValueError):
-    """A study cannot be read; the message names file, line, column and reason of every problem (the first 20)."""
+    """A study cannot be read; the message names file, line, column and reason of every problem (the first 20).
+
+    Examples
+    --------
+    >>> try:
+    ...     raise_findings(in_table(memory_source("raters"), "has no column 'cohort'"))
+    ... except StudyError as error:
+    ...     print(error)
+    raters: has no column 'cohort'
+    """
 
 
 @dataclass(frozen=True)

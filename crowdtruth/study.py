@@ -34,7 +34,16 @@ ASKED_FROM_MARKS = (
 
 @dataclass(frozen=True)
 class Study:
-    """Many raters' marks in fields of view (FOVs), or their ratings of objects that are located already."""
+    """Many raters' marks in fields of view (FOVs), or their ratings of objects that are located already.
+
+    Made by `make_study` and `read_study`, which check the tables; nothing checks them here.
+
+    Examples
+    --------
+    >>> study = make_study(ratings=pd.DataFrame({"anchor": ["1", "1"], "rater": ["v", "w"], "label": ["a", "b"]}))
+    >>> study.is_located, study.is_crowd, study.conditions
+    (True, True, ['all'])
+    """
 
     annotations: pd.DataFrame  # one mark per row
     assignments: pd.DataFrame  # one row per FOV, rater and condition that was asked
@@ -46,16 +55,12 @@ class Study:
     assignments_given: bool = True
     taxonomy: Taxonomy | None = None
     notes: tuple[str, ...] = ()  # to be said once to the user
+    is_crowd: bool = False  # a crowd table: ratings of tasks without boxes
 
     @property
     def is_located(self) -> bool:
         """Whether objects are located already: there are ratings instead of marks."""
         return self.ratings is not None
-
-    @property
-    def is_crowd(self) -> bool:
-        """Whether this is a crowd table: ratings of tasks without boxes."""
-        return self.anchors is not None and bool(self.anchors["xmin"].isna().all())
 
     @property
     def cohorts(self) -> list[str]:
@@ -116,6 +121,8 @@ def make_study(
     >>> make_study(marks).assignments.values.tolist()
     [['f', 'r', 'all']]
     """
+    if not isinstance(taxonomy, Taxonomy | None):
+        raise TypeError(f"taxonomy: expected a Taxonomy, as load_taxonomy gives it, got {type(taxonomy).__name__}")
     if (annotations is None) == (ratings is None):
         raise ValueError("a study is made of annotations or of ratings; expected exactly one of the two")
     if normalise_labels and taxonomy is None:
@@ -288,6 +295,7 @@ def _located_study(
         located.ratings,
         taxonomy=taxonomy,
         notes=(*notes, *located.notes, *said),
+        is_crowd=located.is_crowd,
     )
 
 
@@ -308,9 +316,23 @@ def select(
 
     Raises
     ------
+    TypeError
+        If a text stands where a list of names belongs.
     ValueError
         If there is no such name, saying which there are, or a cohort goes into two unions.
+
+    Examples
+    --------
+    >>> answers = pd.DataFrame({"anchor": ["1", "1"], "rater": ["v", "w"], "label": ["a", "b"], "cohort": ["x", "y"]})
+    >>> select(make_study(ratings=answers), cohorts=["y"]).ratings["label"].tolist()
+    ['b']
     """
+    if not isinstance(study, Study):
+        raise TypeError(f"expected a Study, got {type(study).__name__}")
+    unions = cohorts if isinstance(cohorts, Mapping) else {"cohorts": cohorts}
+    for what, names in {"conditions": conditions, "fovs": fovs, **unions}.items():
+        if isinstance(names, str):
+            raise TypeError(f"{what}: expected a list of names, got the text {names!r}; for one name give [{names!r}]")
     if cohorts is not None:
         study = _with_cohorts(study, cohorts if isinstance(cohorts, Mapping) else {name: [name] for name in cohorts})
     if conditions is not None:

@@ -40,7 +40,13 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """Raw classes in order, with codes and colours, and the levels they can be grouped to."""
+    """Raw classes in order, with codes and colours, and the levels they can be grouped to.
+
+    Examples
+    --------
+    >>> list(load_taxonomy("nucls").levels)
+    ['main', 'super']
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -156,15 +162,14 @@ def load_grouping(source: str | Path, taxonomy: Taxonomy | None = None) -> Group
     if taxonomy is not None and source in (RAW, *taxonomy.levels):
         return taxonomy.grouping(str(source))
     if not Path(source).is_file():
-        levels = (
-            f"taxonomy {taxonomy.name!r} has {quoted([RAW, *taxonomy.levels])}" if taxonomy else "there is no taxonomy"
-        )
-        raise ValueError(f"no grouping {str(source)!r}: {levels}, and there is no such file")
+        has = "there is no taxonomy"
+        if taxonomy is not None:
+            has = f"taxonomy {taxonomy.name!r} has {quoted([RAW, *taxonomy.levels])}"
+        raise ValueError(f"no grouping {str(source)!r}: {has}, and there is no such file")
     loaded = load_taxonomy(source)
     if len(loaded.levels) != 1:
-        raise ValueError(
-            f"{Path(source).name}: expected one level to group to, it has {quoted(loaded.levels) or 'none'}"
-        )
+        there_are = quoted(loaded.levels) or "none"
+        raise ValueError(f"{Path(source).name}: expected one level to group to, it has {there_are}")
     return loaded.grouping(*loaded.levels)
 
 
@@ -246,9 +251,8 @@ def _classes_of(raw: Sequence[str], grouping: Grouping) -> list[str]:
     plain = [without_prefix(label, grouping.prefixes) for label in raw]
     unknown = [label for label in plain if label not in grouping.class_of and label != UNDETECTED]
     if unknown:
-        raise ValueError(
-            f"labels outside the taxonomy: {quoted(unknown)}; it has {quoted(grouping.class_of, limit=20)}"
-        )
+        there_are = quoted(grouping.class_of, limit=20)
+        raise ValueError(f"labels outside the taxonomy: {quoted(unknown)}; it has {there_are}")
     return [grouping.class_of.get(label, UNDETECTED) for label in plain]
 
 
@@ -389,9 +393,7 @@ def _code(value: Any, what: str) -> int:
 
 
 def _color(value: Any, what: str) -> Color:
-    whole = (
-        isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)
-    )
-    if not whole:
+    is_triple = isinstance(value, list) and len(value) == 3
+    if not is_triple or not all(type(part) is int and 0 <= part <= 255 for part in value):
         raise ValueError(f"color of {what!r}: expected red, green and blue from 0 to 255, got {value!r}")
     return (value[0], value[1], value[2])

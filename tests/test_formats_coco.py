@@ -93,7 +93,7 @@ def test_coco__says_which_outlines_are_not_read(tmp_path):
         (plain(taxonomy="nucls"), "study.json, taxonomy: expected the entries of a taxonomy, got str; mend the file"),
         (plain(taxonomy={}), "study.json, taxonomy: expected at least one [[classes]] entry"),
         (plain(taxonomy={"name": "n", "classes": [{"name": "x"}]}), "label: 'cell' is not in taxonomy 'n'"),
-        (plain(taxonomy={"name": "n" * (1 << 20), "classes": []}), "a taxonomy has at most 1,048,576 bytes"),
+        (plain(taxonomy={"name": "n" * (1 << 20), "classes": []}), "a taxonomy has at most 262,144 bytes"),
         (plain(images=[{"id": 1, "file_name": "../../etc/passwd", "rater_list": ["r1", 2]}]),
          "image: expected a path inside"),
     ],

@@ -23,7 +23,7 @@ from crowdtruth.study import make_study
 
 TABLES = ("annotations", "assignments", "raters", "fovs", "reference", "anchors", "ratings")
 GOOD = "fov,rater,xmin,ymin,xmax,ymax,label\nf,r1,0,0,2,2,a\nf,r2,0,0,2,3,b\n"
-IDS = st.text("ab 1,\"é'\n#", min_size=1, max_size=4)
+IDS = st.text("ab 1,\"é'#", min_size=1, max_size=4)
 CORNERS = st.floats(-1e6, 1e6, allow_subnormal=False)
 SIZES = st.floats(0.01, 1e6)
 OUTLINES = st.sampled_from([("", ""), ("1,2,3", "4,5,6"), ("0.5,-2,1e-07", "1,2.25,3")])
@@ -343,3 +343,39 @@ def test_read_task_reference__says_which_column_is_missing(tmp_path):
         StudyError, match=r"gold.csv: expected one column named 'task' or 'item' or 'anchor'; its columns are"
     ):
         read_task_reference(path)
+
+
+def test_read_study__results_in_which_nobody_marked_anything_are_no_crowd_table(tmp_path):
+    marks = pd.DataFrame({name: pd.Series(dtype="str") for name in ("fov", "rater", "xmin", "ymin", "xmax", "ymax")})
+    asked = pd.DataFrame({"fov": ["f", "f"], "rater": ["r1", "r2"]})
+    (tmp_path / "study").mkdir()
+    write_table(marks.assign(label=pd.Series(dtype="str")), tmp_path / "study" / "annotations.csv")
+    write_table(asked, tmp_path / "study" / "assignments.csv")
+    run_study(tmp_path / "study", tmp_path / "out")
+    study = read_study(tmp_path / "out")
+    assert study.is_located
+    assert not study.is_crowd
+    assert detect_format(tmp_path / "out") == "located"
+
+
+def test_read_study__results_of_a_crowd_table_are_one(tmp_path):
+    (tmp_path / "answers.csv").write_text("task,worker,label\n1,v,a\n1,w,a\n2,v,b\n")
+    run_study(tmp_path / "answers.csv", tmp_path / "out")
+    assert read_study(tmp_path / "out").is_crowd
+
+
+def test_read_study__names_line_and_reason_of_control_characters(tmp_path):
+    (tmp_path / "marks.csv").write_text(GOOD.replace("r2", '"r\x1b]0;x"'))
+    with pytest.raises(StudyError, match=r"marks.csv, line 3, rater: expected a name .* got 'r\\x1b]0;x'"):
+        read_study(tmp_path / "marks.csv")
+    (tmp_path / "wide.csv").write_text("task,w1,\x1b[2J\n1,a,b\n")
+    with pytest.raises(StudyError) as error:
+        read_study(tmp_path / "wide.csv")
+    assert "\x1b" not in str(error.value)
+
+
+def test_write_study__takes_studies_alone(tmp_path):
+    with pytest.raises(TypeError, match="expected a Study to write, got str"):
+        write_study("a", tmp_path / "a", format="csv")
+    with pytest.raises(TypeError, match="taxonomy: expected a Taxonomy, a name or a path, got int"):
+        read_study(tmp_path, taxonomy=3)

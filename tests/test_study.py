@@ -378,3 +378,53 @@ def test_select__names_what_there_is():
         select(full_study(), fovs=["f3"])
     with pytest.raises(ValueError, match="a rater can be in one cohort only"):
         select(full_study(), cohorts={"P": ["SP", "JP"], "Q": ["SP"]})
+
+
+def test_select__takes_lists_of_names_alone():
+    wrong = {"conditions": {"conditions": "all"}, "cohorts": {"cohorts": "SP"}, "fovs": {"fovs": "f1"},
+             "P": {"cohorts": {"P": "SP"}}}  # fmt: skip
+    for what, choice in wrong.items():
+        with pytest.raises(TypeError, match=f"{what}: expected a list of names, got the text"):
+            select(full_study(), **choice)
+    with pytest.raises(TypeError, match="expected a Study, got str"):
+        select("study", conditions=["E"])
+
+
+def test_make_study__takes_a_taxonomy_as_it_is_loaded():
+    with pytest.raises(TypeError, match="taxonomy: expected a Taxonomy, as load_taxonomy gives it, got str"):
+        make_study(marks(), taxonomy="nucls")
+
+
+CONTROL = ["a\x1b[31m", "a\nb", "a\r", "\ta", "a\x7f", "a\x9b2J", "\x85"]
+
+
+@pytest.mark.parametrize("text", CONTROL)
+def test_make_study__refuses_control_characters_in_names(text):
+    words = f"row 1, {{}}: expected a name without control characters or line breaks, got {text!r}"
+    for name in ("fov", "rater", "label", "annotation", "condition"):
+        table = marks(**{name: ["f", text, "g"]})
+        assert problems(table) == ["annotations, " + words.format(name)]
+    raters = pd.DataFrame({"rater": ["r1", "r2"], "cohort": ["x", text]})
+    assert problems(marks(), raters=raters) == ["raters, " + words.format("cohort")]
+    for name in ("anchor", "rater", "label", "condition", "cohort"):
+        table = ratings(**{name: ["t", text, "t"], **({} if name == "rater" else {"rater": ["u", "v", "u"]})})
+        assert problems(ratings=table) == ["ratings, " + words.format(name)]
+
+
+def test_make_study__keeps_every_other_character_of_names():
+    names = ["a, \"b\" 'c' #", "größe 😀", "\u202fx"]
+    study = make_study(marks(fov=names, rater=names, label=names))
+    assert study.annotations[["fov", "rater", "label"]].values.tolist() == [[name] * 3 for name in names]
+
+
+def test_make_study__reads_typed_labels_with_line_breaks_as_the_class_they_mean():
+    study = make_study(marks(label=["tumor\n", "tumor", "meh\t"]), taxonomy=NUCLS, normalise_labels=True)
+    assert study.annotations["label"].tolist() == ["tumor", "tumor"]
+
+
+def test_make_study__takes_anchors_without_boxes_as_tasks_and_no_anchors_as_none():
+    tasks = pd.DataFrame({"anchor": ["t1", "t2"], "fov": ["", ""]})
+    assert located(anchors=tasks, ratings=ratings()).is_crowd
+    nothing = located(anchors=tasks.iloc[:0], ratings=ratings().iloc[:0])
+    assert not nothing.is_crowd
+    assert select(located(), fovs=["f"]).is_crowd is False

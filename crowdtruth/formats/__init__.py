@@ -75,7 +75,18 @@ def read_study(
         One message with file, line, column and reason of every problem.
     ValueError
         If there is no such format or taxonomy.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "answers.csv")
+    ...     _ = path.write_text("task,worker,label\\n1,anna,cat\\n1,ben,dog\\n")
+    ...     read_study(path).ratings["label"].tolist()
+    ['cat', 'dog']
     """
+    if not isinstance(taxonomy, Taxonomy | str | Path | None):
+        raise TypeError(f"taxonomy: expected a Taxonomy, a name or a path, got {type(taxonomy).__name__}")
     path = Path(path) if Path(path).name else Path(path).resolve()  # "." has no name to call it by
     name = detect_format(path) if format is None else format
     if name not in _READERS:
@@ -145,11 +156,27 @@ def write_study(study: Study, path: str | Path, *, format: str) -> None:
 
     Raises
     ------
+    TypeError
+        If it is no study.
     ValueError
         If there is no such format, or it cannot hold this study.
     WriteError
         If it cannot be written.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from tempfile import TemporaryDirectory
+    >>> from crowdtruth.study import make_study
+    >>> study = make_study(ratings=pd.DataFrame({"anchor": ["1"], "rater": ["anna"], "label": ["cat"]}))
+    >>> with TemporaryDirectory() as folder:
+    ...     write_study(study, Path(folder, "copy"), format="csv")
+    ...     print(Path(folder, "copy", "answers.csv").read_text(), end="")
+    task,worker,label
+    1,anna,cat
     """
+    if not isinstance(study, Study):
+        raise TypeError(f"expected a Study to write, got {type(study).__name__}")
     if format not in _WRITERS:
         raise ValueError(f"no format {format!r} to write; there are {quoted(WRITE_FORMATS)}")
     _WRITERS[format](study, Path(path))

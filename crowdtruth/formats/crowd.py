@@ -112,7 +112,9 @@ def _melt(cells: Cells) -> Cells:
 
     def locate(rows: Sequence[int]) -> list[str]:
         cell = [divmod(row, len(lines)) for row in rows]
-        return [f"{cells.source.locate([int(lines[line])])[0]}, {workers[worker]}" for worker, line in cell]
+        return [
+            f"{cells.source.locate([int(lines[line])])[0]}, {repr(str(workers[worker]))[1:-1]}" for worker, line in cell
+        ]
 
     long = pd.DataFrame({"anchor": tasks, "rater": raters, "label": labels})
     return Cells(long, Source(cells.source.name, locate, {"label": ""}), tuple(findings))

@@ -42,8 +42,7 @@ def write_taxonomy_file(taxonomy: Taxonomy, folder: Path) -> None:
         If the file cannot be written.
     """
     text = _as_toml(taxonomy_content(taxonomy))
-    if (size := len(text.encode())) > TOML_LIMIT:
-        raise ValueError(f"taxonomy {taxonomy.name!r} takes {size:,} bytes; a TOML file has at most {TOML_LIMIT:,}")
+    _check_size(len(text.encode()))
     with atomic_write(folder / TAXONOMY_FILE, text=True) as handle:
         handle.write(text)
 
@@ -59,8 +58,7 @@ def taxonomy_from(content: Any, name: str) -> Taxonomy:
     try:
         if not isinstance(content, dict):
             raise ValueError(f"expected the entries of a taxonomy, got {type(content).__name__}")
-        if (size := len(json.dumps(content))) > TOML_LIMIT:
-            raise ValueError(f"a taxonomy has at most {TOML_LIMIT:,} bytes, this one {size:,}")
+        _check_size(len(json.dumps(content)))
         return parse_taxonomy(content)
     except RecursionError as error:
         raise StudyError(f"{name}: nested too deeply for a taxonomy") from error
@@ -70,6 +68,11 @@ def taxonomy_from(content: Any, name: str) -> Taxonomy:
 
 def taxonomy_content(taxonomy: Taxonomy) -> dict[str, Any]:
     """All entries of a taxonomy, as `parse_taxonomy` reads them.
+
+    Raises
+    ------
+    ValueError
+        If they are more than what is read back.
 
     Examples
     --------
@@ -84,7 +87,7 @@ def taxonomy_content(taxonomy: Taxonomy) -> dict[str, Any]:
         level: {name: list(color) for name, color in of_level.items()}
         for level, of_level in taxonomy.level_colors.items()
     }
-    return {
+    content = {
         "name": taxonomy.name,
         "levels": list(taxonomy.levels),
         "prefixes": list(taxonomy.prefixes),
@@ -93,6 +96,13 @@ def taxonomy_content(taxonomy: Taxonomy) -> dict[str, Any]:
         "regions": regions | ({"styles": styles} if styles else {}),
         "normalise": rules,
     }
+    _check_size(len(json.dumps(content)))
+    return content
+
+
+def _check_size(n_bytes: int) -> None:
+    if n_bytes > TOML_LIMIT:
+        raise ValueError(f"a taxonomy has at most {TOML_LIMIT:,} bytes, this one {n_bytes:,}")
 
 
 def _class_entry(taxonomy: Taxonomy, name: str) -> dict[str, Any]:
