@@ -15,21 +15,29 @@ _ROWS = 64  # items turned into doubles at a time
 
 
 @kernel
-def codes_of_whole_numbers(values: Any, codes: Any, seen: Any) -> bool:
-    """``codes[i] = values[i]``, 255 where NaN, and which codes occur; False if a value is none of 0 … 254.
+def codes_of_whole_numbers(values: Any, codes: Any) -> bool:
+    """``codes[i] = values[i]``, 63 where NaN; False if a value is none of 0 … 62. Both (n,).
 
-    values, codes (n,); seen (256,), all False before.
+    No branch and no early end, so that the loop runs in vectors.
     """
+    is_fit = True
     for i in range(values.size):
         value = values[i]
-        code = np.int64(255)
-        if value == value:  # noqa: PLR0124 - NaN is not itself
-            if not 0 <= value < 255 or value != np.floor(value):
-                return False
-            code = np.int64(value)
+        is_nan = value != value  # noqa: PLR0124 - NaN is not itself
+        is_inside = (value >= 0) & (value < 63)
+        code = np.uint8(value if is_inside else 63)
         codes[i] = code
-        seen[code] = True
-    return True
+        is_fit &= is_nan | (is_inside & (code == value))
+    return is_fit
+
+
+@kernel
+def codes_seen(codes: Any) -> int:
+    """Which codes from 0 to 63 occur in `codes` (n,), as bits of one number."""
+    seen = np.uint64(0)
+    for i in range(codes.size):
+        seen |= np.uint64(1) << np.uint64(codes[i])
+    return seen  # type: ignore[return-value]
 
 
 @kernel
@@ -143,9 +151,10 @@ def add_shares(counts: Any, total: Any, group: Any, shares: Any) -> None:
 def count_two_raters(first: Any, second: Any, starts: Any, scratch: Any, tables: Any) -> None:
     """Tables of the labels of two raters, by group of items: ``tables[group, label of first, label of second]``.
 
-    first, second : (n_items,) codes in order of the groups; n_classes where missing.
+    first, second : (n_items,) codes in order of the groups, those of the first times n_classes + 1; the code of a
+        missing label is n_classes.
     starts : (n_groups + 1,) the items of group g are ``starts[g]:starts[g + 1]``.
-    scratch : (4, (n_classes + 1) ** 2); tables : (n_groups, n_classes, n_classes), overwritten.
+    scratch : (4, at least (n_classes + 1) ** 2); tables : (n_groups, n_classes, n_classes), overwritten.
 
     Four tables take turns, because adding to one cell twice in a row waits for the memory.
     """
@@ -157,9 +166,9 @@ def count_two_raters(first: Any, second: Any, starts: Any, scratch: Any, tables:
         quarters = begin + (end - begin) // 4 * 4
         for i in range(begin, quarters, 4):
             for turn in range(4):
-                scratch[turn, np.int64(first[i + turn]) * width + second[i + turn]] += 1
+                scratch[turn, first[i + turn] + second[i + turn]] += 1
         for i in range(quarters, end):
-            scratch[0, np.int64(first[i]) * width + second[i]] += 1
+            scratch[0, first[i] + second[i]] += 1
         for c in range(n_classes):
             for k in range(n_classes):
                 cell = c * width + k

@@ -17,6 +17,7 @@ from crowdtruth._kernels._simd import WIDTHS, lanes_of
 from crowdtruth.ratings import Ratings
 
 _MOST_CODES = 254  # classes of a matrix of bytes, with a missing label beside them
+_MISSING = 63  # the code of NaN among whole numbers
 
 
 @dataclass(frozen=True)
@@ -153,18 +154,21 @@ def encode_matrix(
 
 
 def _whole_number_codes(matrix: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[Any]] | None:
-    """Codes and classes of whole numbers from 0 to 253, in the memory order of `matrix`; None for others."""
+    """Codes and classes of whole numbers from 0 to 62, in the memory order of `matrix`; None for others."""
     is_transposed = matrix.flags.f_contiguous and not matrix.flags.c_contiguous
     values = (matrix.T if is_transposed else matrix).ravel()
-    codes, seen = np.empty(values.size, dtype=np.uint8), np.zeros(256, dtype=bool)
-    if not coincidence.codes_of_whole_numbers(values, codes, seen):
+    codes = np.empty(values.size, dtype=np.uint8)
+    if not coincidence.codes_of_whole_numbers(values, codes):
         return None
-    classes = np.flatnonzero(seen[:-1])
-    if len(classes) > _MOST_CODES:
-        return None
-    place = np.full(256, len(classes), dtype=np.uint8)
-    place[classes] = np.arange(len(classes))
-    codes = place[codes]
+    seen = int(coincidence.codes_seen(codes))
+    classes = np.array([c for c in range(_MISSING) if seen >> c & 1], dtype=np.int64)
+    n_classes = len(classes)
+    if n_classes and classes[-1] != n_classes - 1:
+        place = np.full(_MISSING + 1, n_classes, dtype=np.uint8)
+        place[classes] = np.arange(n_classes)
+        codes = place[codes]
+    else:
+        codes[codes == _MISSING] = n_classes
     return codes.reshape(matrix.shape[::-1]).T if is_transposed else codes.reshape(matrix.shape), classes
 
 

@@ -12,6 +12,8 @@ from crowdtruth._kernels import coincidence
 from crowdtruth.agreement.counts import encode_matrix
 from crowdtruth.agreement.formulas import Floats, Weights, kappa_from
 
+_MOST_CELLS = 256  # of a table of two raters whose cells are numbered by a byte
+
 
 @dataclass(frozen=True)
 class PairCounts:
@@ -61,10 +63,13 @@ def count_pairs(
     order, starts = _by_group(group, n_items, n_groups)
     by_rater = np.ascontiguousarray(codes.T if order is None else codes[order].T)
     n_classes = len(names)
+    n_cells = (n_classes + 1) ** 2
+    kind = np.dtype(np.uint8 if n_cells <= _MOST_CELLS else np.int64)  # a byte is read fastest
+    scaled = np.multiply(by_rater, n_classes + 1, dtype=kind, casting="unsafe")
     tables = np.empty((len(columns), len(starts) - 1, n_classes, n_classes), dtype=np.int32)
-    scratch = np.empty((4, (n_classes + 1) ** 2), dtype=np.int32)
+    scratch = np.empty((4, n_cells), dtype=np.int32)
     for table, (first, second) in zip(tables, columns, strict=True):
-        coincidence.count_two_raters(by_rater[first], by_rater[second], starts, scratch, table)
+        coincidence.count_two_raters(scaled[first], by_rater[second], starts, scratch, table)
     return PairCounts(columns, tables, (codes < n_classes).sum(axis=0), names)
 
 
