@@ -30,19 +30,12 @@ def test_count_matrix__counts_each_column_of_codes(rng, order, n_items):
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_count_whole_numbers__puts_nan_in_the_last_column(rng, order):
-    values = np.asarray(rng.integers(0, N_CLASSES + 1, (40, 4)), dtype=float, order=order)
-    expected = plain_counts(values, N_CLASSES + 1)
-    values[values == N_CLASSES] = np.nan
-    counts = np.zeros((40, N_CLASSES + 1), np.int32)
-    assert coincidence.count_whole_numbers(values, counts) == N_CLASSES
-    np.testing.assert_array_equal(counts, expected)
-
-
-@pytest.mark.parametrize(("value", "needed"), [(7.0, 8), (-1.0, -1), (0.5, -1), (np.nan, 0)])
-def test_count_whole_numbers__says_how_many_classes_it_needs(value, needed):
-    counts = np.zeros((1, N_CLASSES + 1), np.int32)
-    assert coincidence.count_whole_numbers(np.array([[value]]), counts) == needed
+@pytest.mark.parametrize("first", [0, 8])
+def test_count_in_bytes__counts_eight_classes(rng, order, first):
+    codes = np.asarray(rng.integers(0, 20, (600, 7)), dtype=np.uint8, order=order)
+    words = np.zeros(600, "<u8")
+    coincidence.count_in_bytes(codes, first, words)
+    np.testing.assert_array_equal(words.view(np.uint8).reshape(-1, 8), plain_counts(codes, 20)[:, first : first + 8])
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.0, 0), (62.0, 62), (np.nan, 63)])

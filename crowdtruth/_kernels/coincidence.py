@@ -41,29 +41,20 @@ def codes_seen(codes: Any) -> int:
 
 
 @kernel
-def count_whole_numbers(values: Any, counts: Any) -> int:
-    """Add the ratings of each item by class to `counts`, (n_items, n_classes + 1): missing ones in the last column.
+def count_in_bytes(codes: Any, first: int, words: Any) -> None:
+    """Add to byte c of ``words[i]`` the ratings of item i of class ``first + c``, for eight classes.
 
-    values : (n_items, n_raters) codes as numbers, NaN where missing, in either memory order.
-
-    Returns the number of classes there are, -1 if a value is none of 0, 1, …; counts hold only if it is enough.
+    codes : (n_items, at most 255 raters), in either memory order.
+    words : (n_items,) uint64. A rating adds 1, shifted to its byte: a loop that runs in vectors.
     """
-    n_items, n_raters = values.shape
-    n_classes = counts.shape[1] - 1
-    largest = np.int64(-1)
-    for begin in range(0, n_items, _BLOCK):
-        end = min(begin + _BLOCK, n_items)
-        for j in range(n_raters):
-            for i in range(begin, end):
-                value = values[i, j]
-                code = np.int64(n_classes)
-                if value == value:  # noqa: PLR0124 - NaN is not itself
-                    code = np.int64(value)
-                    if code != value or code < 0:
-                        return -1
-                    largest = max(largest, code)
-                counts[i, min(code, n_classes)] += 1
-    return largest + 1  # type: ignore[return-value]
+    for begin in range(0, codes.shape[0], _BLOCK):
+        block = words[begin : begin + _BLOCK]
+        for j in range(codes.shape[1]):
+            column = codes[begin : begin + _BLOCK, j]
+            for i in range(block.size):
+                shift = (np.int64(column[i]) - first) * 8
+                is_inside = (shift >= 0) & (shift < 64)
+                block[i] += np.uint64(is_inside) << np.uint64(shift & 63)
 
 
 @kernel

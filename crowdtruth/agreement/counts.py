@@ -17,6 +17,7 @@ from crowdtruth._kernels._simd import WIDTHS, lanes_of
 from crowdtruth.ratings import Ratings
 
 _MOST_CODES = 254  # classes of a matrix of bytes, with a missing label beside them
+_MOST_RATERS = 255  # whose ratings of an item are counted in a byte
 _MISSING = 63  # the code of NaN among whole numbers
 
 
@@ -94,19 +95,17 @@ def as_matrix(labels: ArrayLike) -> NDArray[Any]:
 
 
 def _count_whole_numbers(matrix: NDArray[Any]) -> ItemCounts | None:
-    """Ratings by class in one pass over a matrix of small whole numbers; None for others."""
-    n_classes = 8
-    while n_classes <= _MOST_CODES:
-        counts = np.zeros((len(matrix), n_classes + 1), dtype=np.int32)
-        needed = coincidence.count_whole_numbers(matrix, counts)
-        if needed < 0:
-            return None
-        if needed <= n_classes:
-            items = _without_missing(counts, matrix.shape[1], np.arange(n_classes))
-            used = np.array([column.any() for column in items.counts.T], dtype=bool)
-            return items if used.all() else ItemCounts(items.counts[:, used], items.total, items.classes[used])
-        n_classes = needed
-    return None
+    """Ratings by class of small whole numbers, eight classes at a time; None for others or too many raters."""
+    coded = _whole_number_codes(matrix) if matrix.shape[1] <= _MOST_RATERS else None
+    if coded is None:
+        return None
+    codes, classes = coded
+    counts = np.empty((len(matrix), len(classes)), dtype=np.int32)
+    for first in range(0, len(classes), 8):
+        words = np.zeros(len(matrix), dtype="<u8")
+        coincidence.count_in_bytes(codes, first, words)
+        counts[:, first : first + 8] = words.view(np.uint8).reshape(-1, 8)[:, : len(classes) - first]
+    return ItemCounts(counts, np.einsum("ic->i", counts).astype(np.int64), classes)
 
 
 def _without_missing(counts: NDArray[np.int32], n_raters: int, classes: NDArray[Any]) -> ItemCounts:
@@ -168,7 +167,7 @@ def _whole_number_codes(matrix: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArra
         place[classes] = np.arange(n_classes)
         codes = place[codes]
     else:
-        codes[codes == _MISSING] = n_classes
+        np.putmask(codes, codes == _MISSING, n_classes)
     return codes.reshape(matrix.shape[::-1]).T if is_transposed else codes.reshape(matrix.shape), classes
 
 
