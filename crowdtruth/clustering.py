@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from crowdtruth._kernels import members as kernels
 from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou
-from crowdtruth.merging import MergeHistory, Method, merge_history
+from crowdtruth.merging import Cut, MergeHistory, Method, merge_history
 
 AnchorBox = Literal["medoid", "mean", "median", "weighted"]
 
@@ -206,7 +206,7 @@ def sweep(
     )
     located = {}
     for threshold in thresholds:
-        clusters = _clusters(history, threshold)
+        clusters = Cut.of(history, threshold)
         boxes = _anchor_boxes(marks.boxes, history, clusters, (box, mark_weights, steps))
         located[threshold] = _tables(annotations, marks, history.order, clusters, boxes)
     return located
@@ -317,32 +317,10 @@ def _anchor_box_weights(
     return values
 
 
-@dataclass(frozen=True)
-class _Clusters:
-    """A cut of the history; marks are places in canonical order."""
-
-    code: Places  # (n,) cluster of each place
-    member: Places  # (n,) places by cluster, ascending in each
-    start: Places  # (n_clusters + 1,) first member of each cluster, and the end
-    mean_iou: Floats  # (n,) mean IOU of each place with the other members of its cluster
-
-    @property
-    def size(self) -> Places:
-        """Members of each cluster, (n_clusters,)."""
-        return np.diff(self.start)
-
-
-def _clusters(history: MergeHistory, threshold: float) -> _Clusters:
-    """The history cut at a threshold."""
-    code = history.cut_in_order(threshold)
-    member, start = kernels.members_by_cluster(code, int(code.max(initial=-1)) + 1)
-    return _Clusters(code, member, start, kernels.mean_ious(history.boxes, member, start))
-
-
 def _anchor_boxes(
     boxes: Floats,
     history: MergeHistory,
-    clusters: _Clusters,
+    clusters: Cut,
     how: tuple[AnchorBox, Floats | None, Sequence[NDArray[np.bool_]]],
 ) -> Floats:
     """Box of each cluster, (n_clusters, 4), from the marks' boxes as given."""
@@ -354,24 +332,9 @@ def _anchor_boxes(
             kernels.choose_medoids(clusters.mean_iou, is_allowed, clusters.member, clusters.start, chosen)
         return in_order[chosen]
     if box == "median":
-        return np.stack([_medians(side, clusters) for side in in_order.T], axis=1)
+        return np.stack([clusters.medians(side) for side in in_order.T], axis=1)
     weight = np.ones(len(boxes)) if weights is None else weights[history.order]
-    return np.stack([_weighted_means(side, weight, clusters) for side in in_order.T], axis=1)
-
-
-def _medians(values: Floats, clusters: _Clusters) -> Floats:
-    """Median of (n,) values in each cluster, (n_clusters,)."""
-    ascending = values[np.lexsort((values, clusters.code))]
-    first = clusters.start[:-1]
-    return (ascending[first + (clusters.size - 1) // 2] + ascending[first + clusters.size // 2]) / 2
-
-
-def _weighted_means(values: Floats, weight: Floats, clusters: _Clusters) -> Floats:
-    """Weighted mean of (n,) values in each cluster, (n_clusters,), summed in an order that no rater name changes."""
-    order = np.lexsort((weight, values, clusters.code))
-    code, n = clusters.code[order], len(clusters.size)
-    total = np.bincount(code, (weight * values)[order], minlength=n).astype(np.float64)
-    return total / np.bincount(code, weight[order], minlength=n)
+    return np.stack([clusters.weighted_means(side, weight) for side in in_order.T], axis=1)
 
 
 def _ranks(marks: _Coded, order: Places) -> Places:
@@ -380,7 +343,7 @@ def _ranks(marks: _Coded, order: Places) -> Places:
     return np.concatenate([[0], np.cumsum((keys[1:] != keys[:-1]).any(axis=1))])[: len(order)]
 
 
-def _tables(annotations: pd.DataFrame, marks: _Coded, order: Places, clusters: _Clusters, boxes: Floats) -> Located:
+def _tables(annotations: pd.DataFrame, marks: _Coded, order: Places, clusters: Cut, boxes: Floats) -> Located:
     """Anchors in order of FOV and number, and members in the order of the annotations."""
     fov = marks.fov[order][clusters.member[clusters.start[:-1]]]
     by_name = _anchor_order(fov, boxes, clusters, _ranks(marks, order), marks.rater[order])
@@ -393,7 +356,7 @@ def _tables(annotations: pd.DataFrame, marks: _Coded, order: Places, clusters: _
     anchors[CORNERS] = boxes[by_name]
     anchors["n_annotations"] = clusters.size[by_name]
     anchors["n_raters"] = _n_raters(clusters, marks.rater[order])[by_name]
-    anchors["mean_iou"] = _mean_pair_iou(clusters)[by_name]
+    anchors["mean_iou"] = clusters.mean_pair_iou[by_name]
     place = np.empty(n, dtype=np.intp)
     place[by_name] = np.arange(n)
     anchor_of = np.empty(len(order), dtype=np.intp)
@@ -403,7 +366,7 @@ def _tables(annotations: pd.DataFrame, marks: _Coded, order: Places, clusters: _
     return Located(anchors, members)
 
 
-def _anchor_order(fov: Places, boxes: Floats, clusters: _Clusters, rank: Places, rater: Places) -> Places:
+def _anchor_order(fov: Places, boxes: Floats, clusters: Cut, rank: Places, rater: Places) -> Places:
     """Clusters in order of FOV, anchor box, then the ranks of their members: (n_clusters,).
 
     Anchors that are equal even in these differ in nothing but their raters, and are told apart by them.
@@ -420,14 +383,8 @@ def _anchor_order(fov: Places, boxes: Floats, clusters: _Clusters, rank: Places,
     return order
 
 
-def _n_raters(clusters: _Clusters, rater: Places) -> Places:
+def _n_raters(clusters: Cut, rater: Places) -> Places:
     """Number of different raters of each cluster, (n_clusters,)."""
     n_raters = int(rater.max(initial=0)) + 1
     pairs = np.unique(clusters.code * n_raters + rater)
     return np.bincount(pairs // n_raters, minlength=len(clusters.size))
-
-
-def _mean_pair_iou(clusters: _Clusters) -> Floats:
-    """Mean IOU over all pairs of members of each cluster, (n_clusters,); 1 for a single mark."""
-    n = clusters.size
-    return np.bincount(clusters.code, clusters.mean_iou, minlength=len(n)) / n

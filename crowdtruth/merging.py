@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,54 @@ class MergeHistory:
         absorbed = merged[self.similarity[merged] >= threshold]
         history = (self.boxes, self.absorbed_by, absorbed)
         return demotion.demote(history, self.group, (member, start), cluster, extra)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The clusters of a history at a threshold; marks are places in canonical order.
+
+    Examples
+    --------
+    >>> history = merge_history([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]], [0, 1, 0], min_iou=0.25)
+    >>> clusters = Cut.of(history, 0.5)
+    >>> clusters.size, clusters.mean_pair_iou
+    (array([2, 1]), array([0.75, 1.  ]))
+    """
+
+    code: Places  # (n_marks,) cluster of each place
+    member: Places  # (n_marks,) places by cluster, ascending in each
+    start: Places  # (n_clusters + 1,) first member of each cluster, and the end
+    mean_iou: Floats  # (n_marks,) mean IOU of each place with the other members of its cluster
+
+    @classmethod
+    def of(cls, history: MergeHistory, threshold: float) -> Self:
+        """The history cut at a threshold."""
+        code = history.cut_in_order(threshold)
+        member, start = members.members_by_cluster(code, int(code.max(initial=-1)) + 1)
+        return cls(code, member, start, members.mean_ious(history.boxes, member, start))
+
+    @property
+    def size(self) -> Places:
+        """Members of each cluster, (n_clusters,)."""
+        return np.diff(self.start)
+
+    @property
+    def mean_pair_iou(self) -> Floats:
+        """Mean IOU over all pairs of members of each cluster, (n_clusters,); 1 for a single mark."""
+        return np.bincount(self.code, self.mean_iou, minlength=len(self.size)) / self.size
+
+    def medians(self, values: Floats) -> Floats:
+        """Median of (n_marks,) values in each cluster, (n_clusters,)."""
+        ascending = values[np.lexsort((values, self.code))]
+        first = self.start[:-1]
+        return (ascending[first + (self.size - 1) // 2] + ascending[first + self.size // 2]) / 2
+
+    def weighted_means(self, values: Floats, weight: Floats) -> Floats:
+        """Weighted mean of (n_marks,) values in each cluster, (n_clusters,), in an order that no rater name changes."""
+        order = np.lexsort((weight, values, self.code))
+        code, n = self.code[order], len(self.size)
+        total = np.bincount(code, (weight * values)[order], minlength=n).astype(np.float64)
+        return total / np.bincount(code, weight[order], minlength=n)
 
 
 def merge_history(
