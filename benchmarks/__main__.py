@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TOPICS = ("startup", "clustering", "truth")
+TOPICS = ("startup", "clustering", "truth", "agreement")
 
 
 def main() -> None:

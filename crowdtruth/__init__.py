@@ -22,6 +22,8 @@ _HOME = {
         "ratings": "EncodedRatings Ratings encode_ratings rate_anchors",
         "truth": "ConvergenceWarning DawidSkene Inference MajorityVote OneCoin infer_labels",
         "metrics": "match_boxes",
+        "resampling": "bootstrap bootstrap_difference",
+        "agreement": "agreement_table krippendorff_alpha pairwise_table rater_map self_agreement",
         "references": "Reference box_reference cohort_reference task_reference",
         "outcomes": "Outcomes label_outcomes rater_outcomes",
         "accuracy": "label_accuracy rater_accuracy",
