@@ -8,13 +8,14 @@ afterwards (``demotion``). ``docs/methods/clustering.md`` has the tie rule, the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth._kernels import members as kernels
+from crowdtruth.arguments import check_several, check_table
 from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou
 from crowdtruth.merging import Cut, MergeHistory, Method, merge_history
 
@@ -236,42 +237,6 @@ def _coded(annotations: pd.DataFrame) -> _Coded:
             row = int((codes[column] < 0).argmax())
             raise ValueError(f"every annotation needs a {column}; row {row} has none")
     return _Coded(as_boxes(annotations[CORNERS]), **codes, fov_names=[str(name) for name in names["fov"]])
-
-
-def check_table(name: str, table: Any, columns: Sequence[str], hint: str = "") -> None:
-    """Raise unless `table` is a DataFrame with these columns.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what is no table, which says where a study or located marks keep it; for a table without the columns.
-
-    Examples
-    --------
-    >>> check_table("raters", pd.DataFrame({"rater": ["ann"]}), ["rater", "cohort"])
-    Traceback (most recent call last):
-    ValueError: raters need the columns rater, cohort; missing: cohort
-    """
-    if not isinstance(table, pd.DataFrame):
-        kind = type(table).__name__
-        where = f"; pass {kind.lower()}.{name}" if isinstance(getattr(table, name, None), pd.DataFrame) else ""
-        raise TypeError(f"{name} must be a pandas DataFrame, got {kind}{where}")
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise ValueError(f"{name} need the columns {', '.join(columns)}; missing: {', '.join(missing)}{hint}")
-
-
-def check_several(name: str, names: Any) -> None:
-    """Raise for a text where several names belong: it would be taken letter by letter.
-
-    Examples
-    --------
-    >>> check_several("conditions", "all")
-    Traceback (most recent call last):
-    TypeError: conditions must be a sequence of names, got the text 'all'; write ['all']
-    """
-    if isinstance(names, str | bytes):
-        raise TypeError(f"{name} must be a sequence of names, got the text {names!r}; write [{names!r}]")
 
 
 def _is_preferred(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowdtruth.clustering import check_several, check_table
+from crowdtruth.arguments import check_several, check_table
 from crowdtruth.taxonomy import UNDETECTED
 
 _COLUMNS = {

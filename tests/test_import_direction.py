@@ -8,10 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ORDER = [
-    "_kernels", "problems", "cells", "files", "parallel", "taxonomy", "boxes", "checks", "located", "study", "formats",
-    "merging", "clustering", "ratings", "truth", "metrics", "resampling", "agreement",
-    "references", "outcomes", "accuracy", "synthetic",
-    "training", "options", "results", "steps", "pipeline", "summary", "terminal", "cli",
+    "_kernels", "arguments", "problems", "cells", "files", "parallel", "taxonomy", "boxes",
+    "checks", "located", "study", "formats", "merging", "clustering", "ratings", "truth", "metrics",
+    "resampling", "agreement", "references", "outcomes", "accuracy", "synthetic", "training",
+    "options", "results", "steps", "pipeline", "summary", "terminal", "cli",
 ]  # fmt: skip
 
 FORBIDDEN = {

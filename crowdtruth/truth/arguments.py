@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crowdtruth.clustering import check_several
+from crowdtruth.arguments import check_several
 from crowdtruth.ratings import EncodedRatings, Ratings, encode_ratings
 from crowdtruth.truth.expectation import SparseRatings, Table, even_errors, sparse_ratings, table_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowdtruth.clustering import check_several, check_table
+from crowdtruth.arguments import check_several, check_table
 from crowdtruth.ratings import EncodedRatings, Ratings, encode_ratings
 from crowdtruth.taxonomy import UNDETECTED, Grouping
 from crowdtruth.truth.estimators import ConvergenceWarning, DawidSkene, Estimator
