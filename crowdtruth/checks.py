@@ -18,15 +18,15 @@ from crowdtruth.files import as_floats, as_text, missing_columns
 from crowdtruth.problems import Finding, Source, in_rows, quoted
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy, without_prefix
 
+CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 ALL = "all"
-BOX = ("xmin", "ymin", "xmax", "ymax")
 KINDS = ("box", "polygon", "click")
-ANNOTATIONS = ("annotation", "fov", "rater", "condition", *BOX, "label", "kind", "coords_x", "coords_y")
+ANNOTATIONS = ("annotation", "fov", "rater", "condition", *CORNERS, "label", "kind", "coords_x", "coords_y")
 ASSIGNMENTS = ("fov", "rater", "condition")
 RATERS = ("rater", "cohort")
 FOV_TEXTS = ("slide", "hospital", "image")
 FOV_NUMBERS = ("width", "height", "mpp")
-REFERENCE = ("fov", *BOX, "label", "coords_x", "coords_y")
+REFERENCE = ("fov", *CORNERS, "label", "coords_x", "coords_y")
 LARGEST_COORDINATE = 1e9
 SMALLEST_SIDE = 1e-9  # pixels; areas and their ratios stay exact to the last digits
 
@@ -91,7 +91,7 @@ def box_columns(cells: Cells) -> tuple[dict[str, NDArray[np.float64]], list[Find
     """The four corners, each (n,), and every one that is no number, infinite, absurd, or of a box without extent."""
     frame, source = cells.frame, cells.source
     box, findings = {}, []
-    for name in BOX:
+    for name in CORNERS:
         box[name], wrong = as_floats(frame[name], source)
         findings += wrong
         empty = frame[name].isna().to_numpy()
@@ -243,7 +243,7 @@ def look_alikes(names: Collection[str], what: str) -> list[str]:
 
 def complete_annotations(cells: Cells, taxonomy: Taxonomy | None, normalise: bool) -> Checked:
     """The annotations table with all its columns."""
-    findings = [*cells.findings, *missing_columns(cells.frame, cells.source, ("fov", "rater", *BOX, "label"))]
+    findings = [*cells.findings, *missing_columns(cells.frame, cells.source, ("fov", "rater", *CORNERS, "label"))]
     if len(findings) > len(cells.findings):
         return Checked(pd.DataFrame(columns=list(ANNOTATIONS)), findings, [])
     ids, wrong_ids = _annotation_ids(cells)
@@ -361,7 +361,7 @@ def each_once(column: pd.Series, source: Source, name: str) -> list[Finding]:
 
 def complete_reference(cells: Cells, taxonomy: Taxonomy | None, normalise: bool) -> Checked:
     """The reference table: boxes with labels, from outside the study."""
-    findings = [*cells.findings, *missing_columns(cells.frame, cells.source, ("fov", *BOX, "label"))]
+    findings = [*cells.findings, *missing_columns(cells.frame, cells.source, ("fov", *CORNERS, "label"))]
     if len(findings) > len(cells.findings):
         return Checked(pd.DataFrame(columns=list(REFERENCE)), findings, [])
     fov, wrong_fovs = text_column(cells, "fov")

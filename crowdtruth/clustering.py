@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from crowdtruth._kernels import members as kernels
 from crowdtruth.arguments import check_several, check_table
 from crowdtruth.boxes import Floats, Places, as_boxes, check_min_iou
+from crowdtruth.checks import CORNERS
 from crowdtruth.merging import Cut, MergeHistory, Method, merge_history
 
 AnchorBox = Literal["medoid", "mean", "median", "weighted"]
 
-CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 REQUIRED = ["annotation", "fov", "rater", "condition", *CORNERS, "label"]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crowdtruth.cells import Cells
 from crowdtruth.checks import (
     ALL,
-    BOX,
+    CORNERS,
     RATERS,
     box_columns,
     complete_fovs,
@@ -27,7 +27,7 @@ from crowdtruth.files import as_floats, as_text, missing_columns
 from crowdtruth.problems import Finding, in_rows, in_table
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy
 
-ANCHORS = ("anchor", "fov", *BOX, "n_annotations", "n_raters", "mean_iou")
+ANCHORS = ("anchor", "fov", *CORNERS, "n_annotations", "n_raters", "mean_iou")
 RATINGS = ("anchor", "fov", "rater", "cohort", "condition", "label")
 
 
@@ -85,7 +85,7 @@ def complete_located(
 
 def _are_tasks(anchors: pd.DataFrame) -> bool:
     """Whether a table of anchors holds the tasks of a crowd table: some, and none with a corner of a box."""
-    return len(anchors) > 0 and not any(anchors[name].notna().any() for name in BOX if name in anchors)
+    return len(anchors) > 0 and not any(anchors[name].notna().any() for name in CORNERS if name in anchors)
 
 
 def _rating_columns(
@@ -192,7 +192,7 @@ def _task_anchors(columns: Mapping[str, pd.Series]) -> tuple[pd.DataFrame, list[
     n_raters = np.bincount(np.maximum(pairs[is_first] // n_known, 0), minlength=n_tasks)
     names = pd.Series(tasks.categories, dtype="str")
     table = pd.DataFrame({"anchor": names, "fov": pd.Series([""] * n_tasks, dtype="str")})
-    table = table.assign(**dict.fromkeys(BOX, np.nan), n_annotations=n_ratings, n_raters=n_raters, mean_iou=np.nan)
+    table = table.assign(**dict.fromkeys(CORNERS, np.nan), n_annotations=n_ratings, n_raters=n_raters, mean_iou=np.nan)
     repeated = len(pairs) - int(is_first.sum())
     notes = [f"{repeated:,} ratings repeat a task by the same rater; each counts"] if repeated else []
     return table[n_ratings > 0].reset_index(drop=True), notes
@@ -203,8 +203,8 @@ def _given_anchors(cells: Cells) -> tuple[pd.DataFrame, list[Finding], list[str]
     checked = complete_texts(cells, ("anchor",), {})
     findings = checked.findings + each_once(checked.frame["anchor"], cells.source, "anchor")
     table = checked.frame.assign(fov=optional_text(cells, "fov"))
-    given = [name for name in BOX if name in cells.frame and cells.frame[name].notna().any()]
-    boxes, wrong = _anchor_boxes(cells) if given else (dict.fromkeys(BOX, np.nan), [])
+    given = [name for name in CORNERS if name in cells.frame and cells.frame[name].notna().any()]
+    boxes, wrong = _anchor_boxes(cells) if given else (dict.fromkeys(CORNERS, np.nan), [])
     table, findings = table.assign(**boxes, mean_iou=np.nan), findings + wrong
     if "mean_iou" in cells.frame:
         table["mean_iou"], wrong = as_floats(cells.frame["mean_iou"], cells.source)
@@ -220,8 +220,8 @@ def _given_anchors(cells: Cells) -> tuple[pd.DataFrame, list[Finding], list[str]
 
 def _anchor_boxes(cells: Cells) -> tuple[dict[str, Any], list[Finding]]:
     """The boxes of anchors: all of them, once one has a corner."""
-    findings = missing_columns(cells.frame, cells.source, BOX)
-    return (dict.fromkeys(BOX, np.nan), findings) if findings else box_columns(cells)
+    findings = missing_columns(cells.frame, cells.source, CORNERS)
+    return (dict.fromkeys(CORNERS, np.nan), findings) if findings else box_columns(cells)
 
 
 def _unknown_anchors(anchor: pd.Series, known: pd.Series, ratings: Cells) -> list[Finding]:

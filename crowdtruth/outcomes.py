@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdtruth.checks import CORNERS
 from crowdtruth.metrics import match_boxes
 from crowdtruth.references import Reference
 from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping, group_labels, without_prefix
@@ -20,7 +21,6 @@ FALSE_NEGATIVE = "false_negative"  # an object of the reference, not marked
 IGNORED = "ignored"  # marked, and ambiguous in the reference
 KINDS = (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, IGNORED)
 
-_BOX = ["xmin", "ymin", "xmax", "ymax"]
 _COLUMNS = ["who", "condition", "fov", "true", "assigned", "outcome"]
 _JUDGED = ["who", "condition", "reference", "in_reference", "n_fovs"]
 
@@ -94,7 +94,7 @@ def rater_outcomes(
     """
     rules = _Rules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
     if reference.kind == "boxes":
-        marks = _needed(annotations, "annotations", reference)[["rater", "condition", "fov", *_BOX, "label"]]
+        marks = _needed(annotations, "annotations", reference)[["rater", "condition", "fov", *CORNERS, "label"]]
         found = _at_level(marks.rename(columns={"rater": "who"}), grouping)
         asked = assignments[["rater", "condition", "fov"]].rename(columns={"rater": "who"})
         return _box_outcomes(reference, found, asked, rules)
@@ -152,7 +152,7 @@ def label_outcomes(
     objects = rows["is_object"].astype(bool)
     if reference.kind == "boxes":
         asked = _asked_cohorts(truth, assignments, raters, cohorts)
-        found = rows.loc[objects, ["who", "condition", "fov", *_BOX, "label"]]
+        found = rows.loc[objects, ["who", "condition", "fov", *CORNERS, "label"]]
         return _box_outcomes(reference, found, asked, rules)
     given = rows[["anchor", "fov", "who", "condition"]].assign(label=rows["label"].where(objects, UNDETECTED))
     if reference.kind == "tasks":
@@ -193,8 +193,8 @@ def _match_in_frames(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows of `found` and of `truth` that match, (n_matches,) each."""
     matches = match_boxes(
-        found[_BOX].to_numpy(float),
-        truth[_BOX].to_numpy(float),
+        found[CORNERS].to_numpy(float),
+        truth[CORNERS].to_numpy(float),
         iou_threshold=rules.iou_threshold,
         inclusive=rules.inclusive,
         frame=found["frame"].to_numpy(np.int64),

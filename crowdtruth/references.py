@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-_BOX = ["xmin", "ymin", "xmax", "ymax"]
+from crowdtruth.checks import CORNERS
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def box_reference(table: pd.DataFrame, name: str, *, fovs: Collection[str] | Non
     >>> sorted(box_reference(truth, "truth.csv", fovs=["f", "empty"]).fovs)
     ['empty', 'f']
     """
-    _need_columns(name, table, ["fov", *_BOX, "label"])
+    _need_columns(name, table, ["fov", *CORNERS, "label"])
     used = frozenset(table["fov"])
     covered = used if fovs is None else frozenset(fovs)
     if outside := sorted(used - covered):
         raise ValueError(f"{name} has objects in FOVs it is said not to cover: {outside[:20]} ({len(outside)} FOVs)")
     if not covered:
         raise ValueError(f"{name} covers no FOV: there is nothing to judge against")
-    return Reference("boxes", name, table[["fov", *_BOX, "label"]].reset_index(drop=True), covered)
+    return Reference("boxes", name, table[["fov", *CORNERS, "label"]].reset_index(drop=True), covered)
 
 
 def cohort_reference(

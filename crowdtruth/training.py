@@ -9,12 +9,12 @@ from collections.abc import Collection
 import pandas as pd
 
 from crowdtruth.boxes import aligned_iou
+from crowdtruth.checks import CORNERS
 from crowdtruth.taxonomy import UNDETECTED
 
 MIN_P_EXISTS = 0.05
 """Anchors that exist with at most this probability are no training rows (design choice, not the paper's)."""
 
-_BOX = ["xmin", "ymin", "xmax", "ymax"]
 _PROBABILITY = "prob_"
 
 
@@ -58,8 +58,8 @@ def training_table(
     if undetected not in chosen:
         raise ValueError("labels without the class 'undetected' (a crowd table?) say nothing about existence")
     chosen = chosen[1 - chosen[undetected] > MIN_P_EXISTS]
-    table = anchors[["fov", "anchor", *_BOX]].merge(
-        chosen.drop(columns=["fov", *_BOX]), on="anchor", how="inner", validate="one_to_one"
+    table = anchors[["fov", "anchor", *CORNERS]].merge(
+        chosen.drop(columns=["fov", *CORNERS]), on="anchor", how="inner", validate="one_to_one"
     )
     classes = [c for c in map(str, table.columns) if c.startswith(_PROBABILITY) and c != undetected]
     p_exists = 1 - table[undetected]
@@ -68,7 +68,7 @@ def training_table(
     outlines = table[["anchor"]].merge(outlines, on="anchor", how="left").fillna({"coords_x": "", "coords_y": ""})
     return pd.concat(
         [
-            table[["fov", "anchor", "cohort", "condition", *_BOX, "label"]],
+            table[["fov", "anchor", "cohort", "condition", *CORNERS, "label"]],
             p_exists.rename("p_exists"),
             given_existence,
             outlines[["coords_x", "coords_y"]],
@@ -93,16 +93,16 @@ def outlines_of_anchors(
     anchor's box best; ties go to the outline that sorts first.
     """
     marks = members[["annotation", "anchor"]].merge(
-        annotations[["annotation", "rater", "condition", *_BOX, "kind", "coords_x", "coords_y"]], on="annotation"
+        annotations[["annotation", "rater", "condition", *CORNERS, "kind", "coords_x", "coords_y"]], on="annotation"
     )
     marks = marks[(marks["condition"] == condition) & marks["rater"].isin(raters) & (marks["coords_x"] != "")]
     marks = marks.merge(
-        table[["anchor", *_BOX, "boundary_correct"]], on="anchor", suffixes=("", "_anchor"), how="inner"
+        table[["anchor", *CORNERS, "boundary_correct"]], on="anchor", suffixes=("", "_anchor"), how="inner"
     )
     traced = marks["kind"] == "polygon"
     accepted = (marks["kind"] == "click") & (marks["boundary_correct"] == 1)
     marks = marks[traced | accepted].copy()
     marks["accepted"] = marks["kind"] == "click"
-    marks["distance"] = 1 - aligned_iou(marks[_BOX], marks[[f"{c}_anchor" for c in _BOX]])
+    marks["distance"] = 1 - aligned_iou(marks[CORNERS], marks[[f"{c}_anchor" for c in CORNERS]])
     marks = marks.sort_values(["accepted", "distance", "coords_x", "coords_y"])
     return marks.drop_duplicates("anchor")[["anchor", "coords_x", "coords_y"]]

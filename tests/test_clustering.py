@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crowdtruth.clustering import CORNERS, REQUIRED, Preference, cluster_annotations, paper_preference, sweep
+from crowdtruth.checks import CORNERS
+from crowdtruth.clustering import REQUIRED, Preference, cluster_annotations, paper_preference, sweep
 from crowdtruth.study import make_study
 from tests import strategies
 from tests.reference import boxes as plain_boxes

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from crowdtruth.cells import TABLE_SUFFIXES, column_names
-from crowdtruth.checks import BOX
+from crowdtruth.checks import CORNERS
 from crowdtruth.formats.coco import read_coco, write_coco
 from crowdtruth.formats.crowd import crowd_columns, find_answers, is_wide, read_crowd
 from crowdtruth.formats.folder import find_table, read_folder, read_located, write_csv_folder, write_parquet_folder
@@ -139,7 +139,7 @@ def _format_of_file(path: Path) -> str | None:
         columns = column_names(path)
         if is_anchor_table(columns):
             return "nucls-anchors"
-        if set(BOX) & set(columns):
+        if set(CORNERS) & set(columns):
             return "table"
         return "crowd" if crowd_columns(columns) or is_wide(columns) else None
     return "nucls-sqlite" if path.suffix in (".sqlite", ".db") or is_database(path) else None

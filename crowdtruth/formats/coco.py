@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth.cells import Cells, check_readable
-from crowdtruth.checks import BOX, FOV_NUMBERS
+from crowdtruth.checks import CORNERS, FOV_NUMBERS
 from crowdtruth.files import atomic_write
 from crowdtruth.formats.taxonomy_file import taxonomy_content, taxonomy_from
 from crowdtruth.problems import StudyError, numbered_source, quoted
@@ -53,7 +53,7 @@ def read_coco(path: Path, *, taxonomy: Taxonomy | None = None, normalise_labels:
         tables["assignments"] = _cells(asked, ("fov", "rater", "condition"), f"{path.name}, assignments")
     for key, columns in (
         ("raters", ("rater", "cohort")),
-        ("reference", ("fov", *BOX, "label", "coords_x", "coords_y")),
+        ("reference", ("fov", *CORNERS, "label", "coords_x", "coords_y")),
     ):
         if _is_list_of_objects(content.get(key)):
             tables[key] = _cells(content[key], columns, f"{path.name}, {key}")
@@ -138,7 +138,7 @@ def _marks(
     notes += [f"{name}: {n_parts:,} annotations have several polygons; only the first is their outline"] * bool(n_parts)
     return _cells(
         rows,
-        ("annotation", "fov", "rater", "condition", *BOX, "label", "kind", "coords_x", "coords_y"),
+        ("annotation", "fov", "rater", "condition", *CORNERS, "label", "kind", "coords_x", "coords_y"),
         f"{name}, annotations",
     ), notes
 
@@ -147,11 +147,11 @@ def _corners(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The corners of an annotation: exact where we wrote them, else of its bbox."""
     exact, box = entry.get("corners"), entry.get("bbox")
     if isinstance(exact, list) and len(exact) == 4:
-        return dict(zip(BOX, exact, strict=True))
+        return dict(zip(CORNERS, exact, strict=True))
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
-        return dict.fromkeys(BOX)
+        return dict.fromkeys(CORNERS)
     x, y, width, height = box
-    return dict(zip(BOX, (x, y, x + width, y + height), strict=True))
+    return dict(zip(CORNERS, (x, y, x + width, y + height), strict=True))
 
 
 def _is_number(value: object) -> bool:
@@ -268,5 +268,5 @@ def _annotation(row: Mapping[Any, Any], image_of: Mapping[str, int], category_of
         "kind": row["kind"],
     }
     entry |= {"segmentation": [[value for point in zip(x, y, strict=True) for value in point]]} if x else {}
-    entry |= {} if exact else {"corners": [row[name] for name in BOX]}
+    entry |= {} if exact else {"corners": [row[name] for name in CORNERS]}
     return entry | ({"created": row["created"]} if "created" in row else {})

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from crowdtruth.cells import Cells, column_names, read_cells
-from crowdtruth.checks import BOX
+from crowdtruth.checks import CORNERS
 from crowdtruth.files import as_floats, missing_columns
 from crowdtruth.formats.nucls_names import MPP, is_alias, parse_fov_name, raters_table
 from crowdtruth.problems import Source, StudyError, in_rows, joined_source, quoted, raise_findings
@@ -14,7 +14,7 @@ from crowdtruth.study import Study, make_study
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy, load_taxonomy, without_prefix
 
 NOT_ASKED = "DidNotAnnotateFOV"
-_RELATIVE = tuple(f"{name}_relative" for name in BOX)
+_RELATIVE = tuple(f"{name}_relative" for name in CORNERS)
 _REQUIRED = ("anchor_id", "fovname", "min_iou", "evalset", *_RELATIVE)
 
 
@@ -118,12 +118,12 @@ def _join(tables: list[Cells], name: str) -> Cells:
 
 def _anchors(tables: list[Cells], ratings: pd.DataFrame, name: str) -> pd.DataFrame:
     """The anchors of all tables, each once, with the numbers of ratings that are marks and of raters who made them."""
-    columns = {"anchor_id": "anchor", "fovname": "fov", **dict(zip(_RELATIVE, BOX, strict=True))}
+    columns = {"anchor_id": "anchor", "fovname": "fov", **dict(zip(_RELATIVE, CORNERS, strict=True))}
     joined = _join(
         [Cells(cells.frame[list(columns)].rename(columns=columns), cells.source, ()) for cells in tables], name
     )
     frame, findings = joined.frame, []
-    for corner in BOX:
+    for corner in CORNERS:
         frame[corner], wrong = as_floats(frame[corner], joined.source)
         findings += wrong
     raise_findings(findings)

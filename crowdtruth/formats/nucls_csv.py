@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from crowdtruth.cells import Cells, column_names, read_cells
-from crowdtruth.checks import BOX
+from crowdtruth.checks import CORNERS
 from crowdtruth.files import missing_columns
 from crowdtruth.formats.nucls_names import MPP, SINGLE_RATER, FovName, kinds_of, parse_fov_name, raters_table
 from crowdtruth.problems import StudyError, joined_source, quoted, raise_findings
 from crowdtruth.study import Study, make_study
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
 
-_REQUIRED = ("raw_classification", "type", *BOX)
+_REQUIRED = ("raw_classification", "type", *CORNERS)
 _OPTIONAL = ("coords_x", "coords_y")
 _REPEATED = ("", "main_classification", "super_classification")  # follow from the raw class, or a row number
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from crowdtruth.cells import Cells, check_readable
-from crowdtruth.checks import BOX
+from crowdtruth.checks import CORNERS
 from crowdtruth.files import as_floats
 from crowdtruth.formats.nucls_names import MPP, kinds_of, parse_fov_name, raters_table
 from crowdtruth.problems import Source, StudyError, numbered_source, quoted
@@ -25,14 +25,14 @@ LARGEST_SIDE = 100.0  # base pixels; what is larger is a FOV outline relabelled 
 _MAGIC = b"SQLite format 3\0"
 _SMALL = {
     "fov_meta": {"fov_id", "fovname", "slide_name"},
-    "annotation_elements": {"ann_id", "fov_id", "group", "type", *BOX},
+    "annotation_elements": {"ann_id", "fov_id", "group", "type", *CORNERS},
 }
 _OUTLINE = ("maybe-xmin", "maybe-ymin", "maybe-xmax", "maybe-ymax")
 _RAW = {
     "fov_meta": {"fov_id", "fovname", "slide_name", "QC_label", "sf", *_OUTLINE, "XMIN", "YMIN"},
     "annotation_docs": {"annotation_girder_id", "subset"},
     "annotation_elements": {
-        *("element_girder_id", "annotation_girder_id", "fov_id", "group", "type", *BOX, "coords_x", "coords_y"),
+        *("element_girder_id", "annotation_girder_id", "fov_id", "group", "type", *CORNERS, "coords_x", "coords_y"),
     },
 }
 
@@ -145,7 +145,7 @@ def _read_small(database: sqlite3.Connection, name: str, taxonomy: Taxonomy, nor
     keys = keys.mask(repeated, keys + "#" + fovs["fov_id"].astype("str"))
     notes = [f"{name}: {repeated.sum()} FOVs stand there twice; the later one's name ends in # and its id"]
     visits = pd.DataFrame({"fov": keys, "rater": [n.rater for n in names], "condition": [n.condition for n in names]})
-    marks = _table(database, "annotation_elements", ("ann_id", "fov_id", "group", "type", *BOX))
+    marks = _table(database, "annotation_elements", ("ann_id", "fov_id", "group", "type", *CORNERS))
     marks, said = _without_points(_join_visits(marks, fovs["fov_id"], visits, name), name)
     marks = marks.rename(columns={"ann_id": "annotation", "group": "label"})
     return make_study(
@@ -256,7 +256,7 @@ def _with_conditions(copies: pd.DataFrame, fov_id: pd.Series, subset: pd.Series)
 def _in_common_frame(marks: pd.DataFrame, name: str, largest_side: float | None) -> tuple[Cells, list[str]]:
     """The marks in the frame that all copies of a FOV share, without those that are too large for an object."""
     source, findings, notes = _source(name, marks["row"]), [], []
-    for column in BOX:
+    for column in CORNERS:
         values, wrong = as_floats(marks[column], source)
         findings += wrong
         marks[column] = values + marks[f"shift_{column[0]}"]
@@ -277,7 +277,7 @@ def _in_common_frame(marks: pd.DataFrame, name: str, largest_side: float | None)
         if large.any() and not findings:
             notes.append(f"{name}: {large.sum():,} marks of {largest_side:g} base pixels and more are left out")
             marks = marks[~large]
-    columns = ["element_girder_id", "fov", "rater", "condition", *BOX, "group", "kind", "coords_x", "coords_y"]
+    columns = ["element_girder_id", "fov", "rater", "condition", *CORNERS, "group", "kind", "coords_x", "coords_y"]
     named = marks[columns].rename(columns={"element_girder_id": "annotation", "group": "label"})
     return Cells(named, _source(name, marks["row"]), tuple(findings)), notes
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from crowdtruth.checks import CORNERS
 from crowdtruth.study import Study, make_study
 from crowdtruth.synthetic.layout import Layout, draw_layout, hospital_of_slide, outline_coordinates, slide_mixture
 from crowdtruth.synthetic.marks import KINDS, Marks, Place, draw_marks
@@ -14,8 +15,6 @@ from crowdtruth.synthetic.presets import change, load_preset
 from crowdtruth.synthetic.raters import RaterTraits, asked_raters, draw_raters
 from crowdtruth.synthetic.seeds import Stream, generator
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
-
-_CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _annotation_table(parameters: SyntheticParameters, layout: Layout, names: np
     coords_x[has_outline], coords_y[has_outline] = outline_coordinates(
         marks.boxes[has_outline], layout.outline[marks.object[has_outline]]
     )
-    table = pd.DataFrame(marks.boxes, columns=_CORNERS)
+    table = pd.DataFrame(marks.boxes, columns=CORNERS)
     table.insert(0, "rater", names[marks.rater])
     return table.assign(
         label=classes[marks.label], kind=np.array(KINDS, object)[marks.kind], coords_x=coords_x, coords_y=coords_y
@@ -155,7 +154,7 @@ def _truth_table(parameters: SyntheticParameters, layout: Layout, fov: str) -> p
     is_nucleus = layout.label < len(parameters.tissue.classes)
     classes = np.array([one.name for one in parameters.tissue.classes], object)
     coords_x, coords_y = outline_coordinates(layout.boxes[is_nucleus], layout.outline[is_nucleus])
-    table = pd.DataFrame(layout.boxes[is_nucleus], columns=_CORNERS)
+    table = pd.DataFrame(layout.boxes[is_nucleus], columns=CORNERS)
     table.insert(0, "nucleus", _source_names(parameters, layout, fov)[:-1][is_nucleus])
     table.insert(1, "fov", fov)
     return table.assign(label=classes[layout.label[is_nucleus]], coords_x=coords_x, coords_y=coords_y)

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.arguments import check_several, check_table
+from crowdtruth.checks import CORNERS
 from crowdtruth.ratings import EncodedRatings, Ratings, encode_ratings
 from crowdtruth.taxonomy import UNDETECTED, Grouping
 from crowdtruth.truth.estimators import ConvergenceWarning, DawidSkene, Estimator
 from crowdtruth.truth.labels import Labels, choose_labels
 
-_BOX = ["xmin", "ymin", "xmax", "ymax"]
 _CONFUSION = ["rater", "cohort", "condition", "true", "assigned", "probability", "count"]
 _COUNTS = ["n_asked", "n_detected", "n_agree"]
 
@@ -104,7 +104,7 @@ def infer_labels(
         raise ValueError(f"min_detections must be at least 1, got {min_detections}")
     _check_tables(ratings, anchors, clicked)
     _check_names(ratings, cohorts, conditions, classes)
-    is_crowd = len(anchors) > 0 and bool(anchors[_BOX].isna().all(axis=None))
+    is_crowd = len(anchors) > 0 and bool(anchors[CORNERS].isna().all(axis=None))
     gate = None if is_crowd else min_detections
     rated = ratings[ratings["label"].notna() & (ratings["label"] != "")]
     every_class = class_order(rated["label"], classes, is_crowd=is_crowd)
@@ -129,7 +129,7 @@ def infer_labels(
 def _check_tables(ratings: Any, anchors: Any, clicked: Any) -> None:
     """Raise unless these are tables with the columns needed."""
     check_table("ratings", ratings, ["anchor", "rater", "cohort", "condition", "label"])
-    check_table("anchors", anchors, ["anchor", "fov", *_BOX])
+    check_table("anchors", anchors, ["anchor", "fov", *CORNERS])
     if clicked is not None:
         check_table("clicked", clicked, ["anchor", "rater", "condition"])
 
@@ -275,7 +275,7 @@ def _confusion_rows(group: _Group, fit: Estimator, labels: Labels) -> pd.DataFra
 def _truth_rows(group: _Group, labels: Labels, anchors: pd.DataFrame) -> pd.DataFrame:
     """The rows of `truth` of one group, without boundary_correct; indexed by place in the anchor table."""
     places = group.encoded.items
-    of_anchor = anchors[["anchor", "fov", *_BOX]].iloc[places].set_axis(places)
+    of_anchor = anchors[["anchor", "fov", *CORNERS]].iloc[places].set_axis(places)
     inferred = {"label": labels.names, "probability": labels.probability, "is_object": labels.is_object}
     probabilities = {f"prob_{name}": labels.probabilities[:, k] for k, name in enumerate(labels.classes)}
     counts = {name: getattr(labels, name) for name in _COUNTS}
