@@ -103,6 +103,11 @@ class Taxonomy:
         """The class (or region) that a label typed by hand means; None where the label is to be dropped.
 
         A label in which nothing is recognised, or parts of different classes, stays as it is.
+
+        Examples
+        --------
+        >>> load_taxonomy("nucls").normalise(" Tumour cells"), load_taxonomy("nucls").normalise("meh")
+        ('tumor', None)
         """
         words = text.strip().lower()
         known = {name.lower(): name for name in (*self.classes, *self.regions)}
@@ -265,17 +270,6 @@ def without_prefix(label: str, prefixes: Sequence[str]) -> str:
     'tumor'
     """
     return next((label.removeprefix(prefix) for prefix in prefixes if label.startswith(prefix)), label)
-
-
-def normalise_label(text: str, taxonomy: Taxonomy | None = None) -> str | None:
-    """The class that a label typed by hand means, None where it is to be dropped; by default in the NuCLS scheme.
-
-    Examples
-    --------
-    >>> normalise_label(" Tumour cells"), normalise_label("meh")
-    ('tumor', None)
-    """
-    return (taxonomy or load_taxonomy("nucls")).normalise(text)
 
 
 def parse_taxonomy(content: Mapping[str, Any]) -> Taxonomy:

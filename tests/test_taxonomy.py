@@ -15,7 +15,6 @@ from crowdtruth.taxonomy import (
     group_probabilities,
     load_grouping,
     load_taxonomy,
-    normalise_label,
 )
 
 NUCLS = load_taxonomy("nucls")
@@ -138,11 +137,11 @@ def test_group_probabilities__refuses_a_wrong_number_of_columns():
     ],
 )  # fmt: skip
 def test_normalise_label__reads_what_was_meant(text, expected):
-    assert normalise_label(text) == expected
+    assert NUCLS.normalise(text) == expected
 
 
 def test_normalise_label__keeps_every_class_of_the_taxonomy():
-    assert [normalise_label(name) for name in (*NUCLS.classes, *NUCLS.regions)] == [*NUCLS.classes, *NUCLS.regions]
+    assert [NUCLS.normalise(name) for name in (*NUCLS.classes, *NUCLS.regions)] == [*NUCLS.classes, *NUCLS.regions]
 
 
 def test_load_taxonomy__reads_a_file_and_load_grouping_its_only_level(tmp_path):
