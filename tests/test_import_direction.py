@@ -9,14 +9,15 @@ ROOT = Path(__file__).parents[1]
 
 ORDER = [
     "_kernels", "arguments", "problems", "cells", "files", "parallel", "taxonomy", "boxes",
-    "checks", "located", "study", "formats", "merging", "clustering", "ratings", "truth", "metrics",
-    "resampling", "agreement", "references", "outcomes", "accuracy", "synthetic", "training",
-    "options", "results", "steps", "pipeline", "summary", "terminal", "cli",
+    "checks", "located", "study", "formats", "merging", "clustering", "ratings", "truth", "metrics", "curves",
+    "resampling", "agreement", "comparisons", "references", "outcomes", "accuracy", "ease", "outlines", "synthetic",
+    "simulation", "planning", "training", "options", "results", "plots", "report", "steps", "pipeline", "summary",
+    "terminal", "cli",
 ]  # fmt: skip
 
 FORBIDDEN = {
     "crowdtruth/_kernels": {"pandas", "scipy", *(f"crowdtruth.{name}" for name in ORDER if name != "_kernels")},
-    "crowdtruth": {"torch", "nucls_model", "analysis", "matplotlib", "seaborn", "sklearn"},
+    "crowdtruth": {"torch", "nucls_model", "analysis"},
     "nucls_model": {"analysis", "crowdtruth._kernels"},
 }
 
@@ -59,3 +60,9 @@ def test_numba__is_imported_in_kernels_alone() -> None:
     for path in (ROOT / "crowdtruth").rglob("*.py"):
         if room_of(path) != "_kernels":
             assert "numba" not in imported_modules(path), path
+
+
+def test_drawing_libraries__are_imported_for_figures_alone() -> None:
+    for path in (ROOT / "crowdtruth").rglob("*.py"):
+        if room_of(path) not in ("plots", "report"):
+            assert not imported_modules(path) & {"matplotlib", "seaborn"}, path
