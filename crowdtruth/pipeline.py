@@ -4,6 +4,7 @@ read → cluster → rate → infer → judge → training. Each step writes who
 continues where it stopped (`results`).
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,21 +14,12 @@ from crowdtruth.formats import write_study
 from crowdtruth.options import RunOptions
 from crowdtruth.parallel import say
 from crowdtruth.results import ResultFolder, open_results
-from crowdtruth.steps import (
-    INFERRING,
-    LOCATING,
-    READING,
-    Run,
-    check_options,
-    infer,
-    infer_from_source,
-    judge,
-    locate,
-    make_training,
-    rate,
-    read,
-    with_checksum,
-)
+from crowdtruth.steps.checking import check_options, warn_of_idle_options
+from crowdtruth.steps.inferring import INFERRING, infer
+from crowdtruth.steps.judging import judge
+from crowdtruth.steps.locating import LOCATING, READING, locate, rate, read
+from crowdtruth.steps.run import Run, Step, Tables, with_checksum
+from crowdtruth.steps.training_set import make_training
 from crowdtruth.synthetic import synthesise
 
 _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
@@ -75,8 +67,20 @@ def infer_source(
 ) -> ResultFolder:
     """Labels alone, from a study, a result folder with ratings, or a crowd table: truth.csv and confusion.csv."""
     run = open_run("infer", source, out, options or RunOptions(), jobs=jobs)
-    run.step("infer", (*READING, *LOCATING, *INFERRING), (), infer_from_source)
+    run.step("infer", (*READING, *LOCATING, *INFERRING), (), alone(infer, after=(locate, rate)))
     return run.results
+
+
+def alone(step: Step, *, after: Sequence[Step]) -> Step:
+    """`step` as a command of its own: what it builds on is computed on the way and not written."""
+
+    def with_earlier_steps(run: Run) -> Tables:
+        warn_of_idle_options(run)
+        for earlier in after:
+            run.results.keep(earlier(run))
+        return step(run)
+
+    return with_earlier_steps
 
 
 def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:

@@ -20,28 +20,22 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth import __version__
-from crowdtruth.files import inside, read_table, sha256_of, write_json, write_table
+from crowdtruth.files import atomic_write, inside, read_table, sha256_of, write_json, write_table
 from crowdtruth.parallel import say, working_on
 
 RECORD = "run.json"
-TABLES = (
-    "fovs",
-    "anchors",
-    "members",
-    "ratings",
-    "truth",
-    "raters",
-    "confusion",
-    "accuracy",
-    "training",
-)
 _FLOATS = (
-    *("xmin", "ymin", "xmax", "ymax", "mean_iou", "width", "height", "mpp"),
+    *("xmin", "ymin", "xmax", "ymax", "mean_iou", "width", "height", "mpp", "x", "y", "iou", "dice"),
     *("probability", "prob_*", "p_exists", "entropy", "boundary_correct"),
-    *("precision", "recall", "f1", "class_accuracy", "mcc", "value"),
+    *("precision", "recall", "f1", "class_accuracy", "mcc", "value", "low", "high", "*_low", "*_high"),
+    *("threshold", "kappa", "percent_agreement", "share", "proportion", "proportion_*", "mean_raters"),
+    *("median_first", "median_second", "test_statistic", "effect_size", "p", "p_holm", "target", "cost"),
 )
-_INTEGERS = ("n_*", "n", "count")
+_INTEGERS = ("n_*", "n", "count", "min_detections", "at_least", "realization", "raters_per_fov")
 _FLAGS = ("is_object", "has_outline", "in_reference")
+
+Product = pd.DataFrame | str | bytes
+"""What a step makes: a table, or the content of a file."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,10 @@ class ResultFolder:
                 raise ValueError(f"{self.path} has no {name}.csv")
             self.tables[name] = read_result(self.path / f"{name}.csv")
         return self.tables[name]
+
+    def keep(self, products: Mapping[str, "Product"]) -> None:
+        """Have the tables among `products` at hand for later steps."""
+        self.tables.update({name: product for name, product in products.items() if isinstance(product, pd.DataFrame)})
 
 
 def read_result(path: Path) -> pd.DataFrame:
@@ -160,9 +158,9 @@ def run_step(
     *,
     options: Mapping[str, Any],
     after: Sequence[str],
-    compute: Callable[[], Mapping[str, pd.DataFrame]],
+    compute: Callable[[], Mapping[str, Product]],
 ) -> None:
-    """Compute the tables of a step and write them, unless they are there already from an equal step.
+    """Compute the tables and files of a step and write them, unless they are there already from an equal step.
 
     Parameters
     ----------
@@ -170,7 +168,7 @@ def run_step(
     name : the step's name in run.json
     options : the options that change this step's tables
     after : the steps whose tables this one reads
-    compute : the work; returns table name → table
+    compute : the work; returns table name → table, and file name → content
     """
     key = _key(results, name, options, after)
     if _is_current(results, name, key):
@@ -179,29 +177,51 @@ def run_step(
     started = time.perf_counter()
     with working_on(name), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tables = compute()
+        products = compute()
     messages = sorted({str(w.message) for w in caught})
     for message in messages:
         say(f"warning: {message}")
     forget_step(results, name)
     _prepare(results)
-    for table, frame in tables.items():
-        write_table(frame, results.path / f"{table}.csv")
-        results.tables[table] = frame
+    files = {file_name(name, product): product for name, product in products.items()}
+    for file, product in files.items():
+        _write(product, results.path / file)
+    results.keep(products)
     results.record["steps"][name] = {
         "key": key,
         "after": list(after),
-        "files": {f"{table}.csv": sha256_of(results.path / f"{table}.csv") for table in tables},
+        "files": {file: sha256_of(results.path / file) for file in files},
         "seconds": round(time.perf_counter() - started, 3),
         "warnings": messages,
     }
     write_json(results.record, results.path / RECORD)
 
 
+def file_name(name: str, product: Product) -> str:
+    """The file of a step's product: a table's name with its suffix, other names as they are.
+
+    Examples
+    --------
+    >>> file_name("truth", pd.DataFrame()), file_name("report.html", "<!doctype html>")
+    ('truth.csv', 'report.html')
+    """
+    return f"{name}.csv" if isinstance(product, pd.DataFrame) else name
+
+
+def _write(product: Product, path: Path) -> None:
+    """Write a table or a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(product, pd.DataFrame):
+        write_table(product, path)
+        return
+    with atomic_write(path) as handle:
+        handle.write(product.encode() if isinstance(product, str) else product)
+
+
 def _prepare(results: ResultFolder) -> None:
     """Create the folder with its record, or clear it of what a killed process left half-written."""
     results.path.mkdir(parents=True, exist_ok=True)
-    for temporary in results.path.glob(".*.part"):
+    for temporary in results.path.rglob(".*.part"):
         if _is_abandoned(temporary):
             temporary.unlink(missing_ok=True)
     write_json(results.record, results.path / RECORD)
@@ -228,11 +248,11 @@ def forget_step(results: ResultFolder, name: str) -> None:
         if name in done["after"]:
             forget_step(results, later)
     if name in steps:
-        files = [inside(results.path, file).name for file in steps.pop(name)["files"]]
+        files = [inside(results.path, file) for file in steps.pop(name)["files"]]
         write_json(results.record, results.path / RECORD)
         for file in files:
-            (results.path / file).unlink(missing_ok=True)
-            results.tables.pop(file.removesuffix(".csv"), None)
+            file.unlink(missing_ok=True)
+            results.tables.pop(file.stem, None)
 
 
 def _key(results: ResultFolder, name: str, options: Mapping[str, Any], after: Sequence[str]) -> str:

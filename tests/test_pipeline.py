@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crowdtruth import pipeline, steps
+from crowdtruth import pipeline
 from crowdtruth.options import RunOptions
 from crowdtruth.results import read_result
+from crowdtruth.steps import run as run_of_steps
 
 ALL_FILES = {
     *("fovs.csv", "anchors.csv", "members.csv", "ratings.csv", "truth.csv", "confusion.csv"),
@@ -85,7 +86,7 @@ def test_run_study__continues_from_its_own_files_to_the_same_bytes(study: Path, 
 
 def test_run_study__does_no_step_twice(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline.run_study(study, tmp_path / "out")
-    monkeypatch.setattr(steps, "read_study", None)
+    monkeypatch.setattr(run_of_steps, "read_study", None)
     pipeline.run_study(study, tmp_path / "out")
 
 

@@ -155,3 +155,22 @@ def test_read_result__gives_back_what_was_written(study: Path, tmp_path: Path) -
     results = opened(tmp_path / "out", study)
     run_step(results, "infer", options={}, after=(), compute=lambda: {"truth": frame})
     pd.testing.assert_frame_equal(read_result(tmp_path / "out" / "truth.csv"), frame)
+
+
+def test_run_step__writes_files_beside_tables_and_forgets_them_with_the_step(study: Path, tmp_path: Path) -> None:
+    results = opened(tmp_path / "out", study)
+    page = {"report.html": "<p>é</p>", "figures/a.svg": b"<svg/>"}
+    run_step(results, "report", options={"a": 1}, after=(), compute=lambda: page)
+    assert (results.path / "report.html").read_text(encoding="utf-8") == "<p>é</p>"
+    assert (results.path / "figures" / "a.svg").read_bytes() == b"<svg/>"
+    run_step(results, "report", options={"a": 2}, after=(), compute=dict)
+    assert [file.name for file in results.path.rglob("*") if file.is_file()] == [RECORD]
+
+
+def test_run_step__makes_a_step_again_if_a_file_was_changed(study: Path, tmp_path: Path) -> None:
+    results = opened(tmp_path / "out", study)
+    for _ in range(2):
+        run_step(results, "report", options={}, after=(), compute=lambda: {"figures/a.svg": "<svg/>"})
+        (results.path / "figures" / "a.svg").write_text("<svg></svg>")
+    run_step(results, "report", options={}, after=(), compute=lambda: {"figures/a.svg": "<svg/>"})
+    assert (results.path / "figures" / "a.svg").read_text() == "<svg/>"

@@ -1,0 +1,88 @@
+"""The application all commands belong to, and what they share: errors in one message, options from arguments."""
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="crowdtruth",
+    help="Many raters' marks on images in; located objects, inferred labels and rater quality out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with wrong data or arguments told in one message, exit 1; anything else is a bug and shows itself."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        from crowdtruth.parallel import reporting_to
+        from crowdtruth.terminal import reporter_for
+
+        try:
+            with reporting_to(reporter_for(sys.stderr)):
+                command(*args, **kwargs)
+        except KeyboardInterrupt:
+            typer.echo("interrupted; files already written are whole, and the same command continues", err=True)
+            raise typer.Exit(130) from None
+        except (ValueError, OSError) as error:
+            if os.environ.get("CROWDTRUTH_DEBUG"):
+                raise
+            typer.echo(f"error: {words_of(error)}", err=True)
+            raise typer.Exit(1) from None
+
+    return wrapped
+
+
+def words_of(error: ValueError | OSError) -> str:
+    """An error as a sentence; the system's own errors with the file first and without their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def chosen_options(arguments: dict[str, Any]) -> Any:
+    """`RunOptions` from the arguments of a command: its preset, its configuration file and every field it offers."""
+    from dataclasses import fields
+
+    from crowdtruth.options import RunOptions, make_options
+
+    flags = {f.name: arguments[f.name] for f in fields(RunOptions) if f.name in arguments}
+    flags = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
+    if flags.get("start") is not None:
+        flags["start"] = number_or_word(flags["start"])
+    return make_options(preset=arguments["preset"], config=arguments["config"], flags=flags)
+
+
+def number_or_word(text: str) -> float | str:
+    """A number where `text` is one, else `text`."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Many raters' marks on images in; located objects, inferred labels and rater quality out."""
+    if show:
+        from crowdtruth import __version__
+
+        typer.echo(f"crowdtruth {__version__} (distribution nucls)")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the command; when told to end, it cleans up as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    app()

@@ -1,0 +1,1 @@
+"""Commands on labels and ratings: agree, accuracy, simulate, plan, report."""
