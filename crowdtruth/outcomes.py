@@ -8,12 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
-from crowdtruth.metrics import match_boxes
-from crowdtruth.references import Reference
-from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping, group_labels, without_prefix
+from crowdtruth.references import (
+    ComparisonRules,
+    Reference,
+    asked_fovs,
+    at_level,
+    boxes_of_frames,
+    is_ambiguous,
+    match_in_frames,
+)
+from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping
 
 TRUE_POSITIVE = "true_positive"  # marked, and an object of the reference
 FALSE_POSITIVE = "false_positive"  # marked, and none
@@ -33,21 +39,6 @@ class Outcomes:
     judged: pd.DataFrame  # who, condition, reference, in_reference, n_fovs
     has_detection: bool  # False for crowd tables, where there is nothing to find
     grouping: str  # level of the classes; `raw` for labels as they come
-
-
-@dataclass(frozen=True)
-class _Rules:
-    """How labels and boxes are compared."""
-
-    grouping: Grouping | None
-    ambiguous: frozenset[str]
-    iou_threshold: float
-    inclusive: bool
-
-    @property
-    def level(self) -> str:
-        """Name of the level the classes are compared at."""
-        return "raw" if self.grouping is None else self.grouping.level
 
 
 def rater_outcomes(
@@ -92,14 +83,14 @@ def rater_outcomes(
       true assigned
     0    y        x
     """
-    rules = _Rules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
+    rules = ComparisonRules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
     if reference.kind == "boxes":
         marks = _needed(annotations, "annotations", reference)[["rater", "condition", "fov", *CORNERS, "label"]]
-        found = _at_level(marks.rename(columns={"rater": "who"}), grouping)
+        found = at_level(marks.rename(columns={"rater": "who"}), grouping)
         asked = assignments[["rater", "condition", "fov"]].rename(columns={"rater": "who"})
         return _box_outcomes(reference, found, asked, rules)
     columns = ["anchor", "fov", "rater", "condition", "label"]
-    given = _at_level(_needed(ratings, "ratings", reference)[columns].rename(columns={"rater": "who"}), grouping)
+    given = at_level(_needed(ratings, "ratings", reference)[columns].rename(columns={"rater": "who"}), grouping)
     if reference.kind == "tasks":
         return _task_outcomes(reference, given, rules)
     own = raters.rename(columns={"rater": "who"})[["who", "cohort"]]
@@ -147,11 +138,11 @@ def label_outcomes(
        who true assigned
     0  all    x        x
     """
-    rules = _Rules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
+    rules = ComparisonRules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
     rows = truth.rename(columns={"cohort": "who"})
     objects = rows["is_object"].astype(bool)
     if reference.kind == "boxes":
-        asked = _asked_cohorts(truth, assignments, raters, cohorts)
+        asked = asked_fovs(truth, assignments, raters, cohorts).rename(columns={"cohort": "who"})
         found = rows.loc[objects, ["who", "condition", "fov", *CORNERS, "label"]]
         return _box_outcomes(reference, found, asked, rules)
     given = rows[["anchor", "fov", "who", "condition"]].assign(label=rows["label"].where(objects, UNDETECTED))
@@ -162,7 +153,7 @@ def label_outcomes(
     return _anchor_outcomes(reference, given, judges[~is_itself], rules)
 
 
-def _box_outcomes(reference: Reference, found: pd.DataFrame, asked: pd.DataFrame, rules: _Rules) -> Outcomes:
+def _box_outcomes(reference: Reference, found: pd.DataFrame, asked: pd.DataFrame, rules: ComparisonRules) -> Outcomes:
     """Marks matched one to one with the reference's boxes, separately for who × condition × FOV.
 
     Marks that match nothing else may match an ambiguous object, and then count neither way.
@@ -172,13 +163,10 @@ def _box_outcomes(reference: Reference, found: pd.DataFrame, asked: pd.DataFrame
     asked = asked[asked["fov"].isin(reference.fovs)].reset_index(drop=True)
     asked["frame"] = np.arange(len(asked))
     found = found.merge(asked, on=["who", "condition", "fov"]).reset_index(drop=True)
-    is_ambiguous = _is_ambiguous(reference.table["label"], rules)
-    truth = _at_level(reference.table, rules.grouping, keep_grouped=True).rename(columns={"label": "true"})
-    clear = asked.merge(truth[~is_ambiguous], on="fov")
-    unclear = asked.merge(truth[is_ambiguous], on="fov")
-    row, clear_row = _match_in_frames(found, clear, rules)
+    clear, unclear = boxes_of_frames(reference, asked, rules)
+    row, clear_row = match_in_frames(found, clear, rules)
     rest = found.drop(index=found.index[row])
-    ignored = rest.index[_match_in_frames(rest, unclear, rules)[0]]
+    ignored = rest.index[match_in_frames(rest, unclear, rules)[0]]
     true = np.full(len(found), "", object)
     true[row] = clear["true"].to_numpy(object)[clear_row]
     outcome = np.full(len(found), FALSE_POSITIVE, object)
@@ -188,22 +176,9 @@ def _box_outcomes(reference: Reference, found: pd.DataFrame, asked: pd.DataFrame
     return Outcomes(_outcome_rows([marks, missed]), judged, True, rules.level)
 
 
-def _match_in_frames(
-    found: pd.DataFrame, truth: pd.DataFrame, rules: _Rules
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of `found` and of `truth` that match, (n_matches,) each."""
-    matches = match_boxes(
-        found[CORNERS].to_numpy(float),
-        truth[CORNERS].to_numpy(float),
-        iou_threshold=rules.iou_threshold,
-        inclusive=rules.inclusive,
-        frame=found["frame"].to_numpy(np.int64),
-        reference_frame=truth["frame"].to_numpy(np.int64),
-    )
-    return matches.row, matches.reference_row
-
-
-def _anchor_outcomes(reference: Reference, given: pd.DataFrame, judges: pd.DataFrame, rules: _Rules) -> Outcomes:
+def _anchor_outcomes(
+    reference: Reference, given: pd.DataFrame, judges: pd.DataFrame, rules: ComparisonRules
+) -> Outcomes:
     """Labels compared anchor by anchor with those of `judges` (who, condition, cohort, by, in_reference)."""
     truth = reference.table.rename(columns={"condition": "by", "label": "true"}).drop(columns="fov")
     compared = given.rename(columns={"label": "assigned"}).astype({"who": "str", "condition": "str", "anchor": "str"})
@@ -213,14 +188,14 @@ def _anchor_outcomes(reference: Reference, given: pd.DataFrame, judges: pd.DataF
     judged = judged.drop(columns=["reference", "in_reference"]).merge(judges, on=["who", "condition"])
     judged["reference"] = "cohort:" + judged["cohort"] + "@" + judged["by"]
     is_marked = compared["assigned"].astype("str") != UNDETECTED
-    is_ambiguous = compared["is_object"] & _is_ambiguous(compared["true"], rules)
+    is_unclear = compared["is_object"] & is_ambiguous(compared["true"], rules)
     compared["outcome"] = np.select(
-        [is_ambiguous & is_marked, compared["is_object"] & ~is_ambiguous & is_marked, is_marked, compared["is_object"]],
+        [is_unclear & is_marked, compared["is_object"] & ~is_unclear & is_marked, is_marked, compared["is_object"]],
         [IGNORED, TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE],
         "",
     )
     compared["true"] = compared["true"].where(compared["outcome"].isin([TRUE_POSITIVE, FALSE_NEGATIVE]), "")
-    compared = compared[(compared["outcome"] != "") & (is_marked | ~is_ambiguous)]
+    compared = compared[(compared["outcome"] != "") & (is_marked | ~is_unclear)]
     has_detection = bool((reference.table["fov"] != "").any())
     return Outcomes(_outcome_rows([compared]), judged[_JUDGED], has_detection, rules.level)
 
@@ -251,27 +226,13 @@ def _own_cohorts(who: pd.DataFrame, own: pd.DataFrame, contributors: pd.DataFram
     return cohorts.dropna()
 
 
-def _task_outcomes(reference: Reference, given: pd.DataFrame, rules: _Rules) -> Outcomes:
+def _task_outcomes(reference: Reference, given: pd.DataFrame, rules: ComparisonRules) -> Outcomes:
     """Labels compared task by task, where the true label is known; there is nothing to detect."""
-    truth = _at_level(reference.table, rules.grouping, keep_grouped=True).set_index("anchor")["label"]
+    truth = at_level(reference.table, rules.grouping, keep_grouped=True).set_index("anchor")["label"]
     true = given["anchor"].astype("str").map(truth)
     rows = given.assign(true=true, outcome=TRUE_POSITIVE)[true.notna()].rename(columns={"label": "assigned"})
     judged = _judged(given[["who", "condition"]].drop_duplicates().assign(n_fovs=0), reference.name)
     return Outcomes(_outcome_rows([rows]), judged, False, rules.level)
-
-
-def _asked_cohorts(
-    truth: pd.DataFrame,
-    assignments: pd.DataFrame,
-    raters: pd.DataFrame,
-    cohorts: Mapping[str, Sequence[str]] | None,
-) -> pd.DataFrame:
-    """FOVs in which a cohort was asked under a condition it has labels of: who, condition, fov."""
-    unions = cohorts or {name: (name,) for name in truth["cohort"].unique()}
-    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["who", "cohort"])
-    asked = assignments.merge(raters, on="rater").merge(parts.astype("str"), on="cohort")
-    inferred = truth[["cohort", "condition"]].drop_duplicates().rename(columns={"cohort": "who"})
-    return asked.merge(inferred, on=["who", "condition"])[["who", "condition", "fov"]].drop_duplicates()
 
 
 def _judged(fovs: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -284,29 +245,6 @@ def _outcome_rows(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """The columns of outcomes, as categories, which keeps a hundred million rows small."""
     rows = pd.concat([part[_COLUMNS] for part in parts], ignore_index=True)
     return rows.astype(dict.fromkeys(_COLUMNS, "category"))
-
-
-def _at_level(table: pd.DataFrame, grouping: Grouping | None, *, keep_grouped: bool = False) -> pd.DataFrame:
-    """The table with its column label at a level; `keep_grouped` leaves what is a class of the level already."""
-    if grouping is None:
-        return table
-    label = table["label"]
-    is_grouped = (
-        label.isin(set(grouping.classes) - set(grouping.class_of)) if keep_grouped else np.zeros(len(table), bool)
-    )
-    grouped = group_labels(label[~is_grouped], grouping)
-    return table.assign(label=pd.concat([grouped, label[is_grouped]]).reindex(table.index))
-
-
-def _is_ambiguous(label: pd.Series, rules: _Rules) -> NDArray[np.bool_]:
-    """Whether a label, or its class at the level, counts neither way: (n,)."""
-    names = label.astype("str")
-    found = {}
-    for name in names.dropna().unique():
-        plain = name if rules.grouping is None else without_prefix(name, rules.grouping.prefixes)
-        group = plain if rules.grouping is None else rules.grouping.class_of.get(plain, plain)
-        found[name] = not rules.ambiguous.isdisjoint({name, plain, group})
-    return names.map(found).fillna(False).to_numpy(bool)
 
 
 def _needed(table: pd.DataFrame | None, what: str, reference: Reference) -> pd.DataFrame:

@@ -1,12 +1,21 @@
-"""Truth to judge against: boxes from outside, inferred labels of a cohort, or the true labels of a crowd table."""
+"""Truth to judge against: boxes from outside, inferred labels of a cohort, or the true labels of a crowd table.
+
+`label_of_anchors` tells what each anchor is according to it.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
+from crowdtruth.metrics import match_boxes
+from crowdtruth.taxonomy import AMBIGUOUS, RAW, Grouping, group_labels, without_prefix
+
+_JUDGED_BY = ["fov", "cohort", "condition"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,30 @@ class Reference:
     cohort: str | None = None  # of anchors: whose labels; None is each rater's own cohort
     condition: str | None = None  # of anchors: under which condition; None is each mark's own
     contributors: pd.DataFrame | None = None  # of anchors: cohort, condition, rater
+
+
+@dataclass(frozen=True)
+class ComparisonRules:
+    """How labels and boxes are compared."""
+
+    grouping: Grouping | None = None  # None: labels as they come
+    ambiguous: frozenset[str] = frozenset({AMBIGUOUS})  # labels, raw or grouped, that count neither way
+    iou_threshold: float = 0.5
+    inclusive: bool = False
+
+    @property
+    def level(self) -> str:
+        """Name of the level the classes are compared at."""
+        return RAW if self.grouping is None else self.grouping.level
+
+
+@dataclass(frozen=True)
+class AnchorLabels:
+    """What anchors are according to a reference. Anchors it says nothing about have no row."""
+
+    labels: pd.DataFrame  # anchor, fov, cohort, condition, true (empty: no object), reference
+    unfound: pd.DataFrame  # fov, cohort, condition, true, reference: objects that have no anchor
+    has_detection: bool  # False for crowd tables, where there is nothing to find
 
 
 def box_reference(table: pd.DataFrame, name: str, *, fovs: Collection[str] | None = None) -> Reference:
@@ -123,6 +156,203 @@ def task_reference(table: pd.DataFrame, name: str) -> Reference:
             f"{name} must name each task once; {table['anchor'][table['anchor'].duplicated()].iloc[0]!r} is there twice"
         )
     return Reference("tasks", name, table[["anchor", "label"]].reset_index(drop=True))
+
+
+def label_of_anchors(
+    reference: Reference,
+    truth: pd.DataFrame,
+    *,
+    asked: pd.DataFrame | None = None,
+    grouping: Grouping | None = None,
+    ambiguous: Collection[str] = (AMBIGUOUS,),
+    iou_threshold: float = 0.5,
+    inclusive: bool = False,
+) -> AnchorLabels:
+    """What each anchor is according to a reference, and the objects of the reference that have no anchor.
+
+    Boxes are matched one to one, for each cohort and condition: anchors that are objects first, as if there were no
+    others, then the remaining anchors with the remaining boxes. What is left may match an ambiguous box and is then
+    not judged. Labels of a cohort and true labels of tasks are looked up.
+
+    Parameters
+    ----------
+    reference : see `box_reference`, `cohort_reference`, `task_reference`
+    truth : one row per anchor × cohort × condition
+        anchor, fov, cohort, condition; for boxes also xmin, ymin, xmax, ymax, is_object.
+    asked : cohort, condition, fov
+        Where a cohort looked, see `asked_fovs`; objects of the reference elsewhere are not missed. Default: the FOVs
+        in `truth`.
+    grouping : names of this level; inferred labels are taken to be of it already
+    ambiguous : labels, raw or grouped, of reference objects that count neither way
+    iou_threshold, inclusive : what a match of boxes is, see `crowdtruth.metrics.match_boxes`
+
+    Returns
+    -------
+    AnchorLabels
+        Without a row are anchors in FOVs the reference does not cover, anchors of ambiguous objects, and anchors for
+        which the reference has no label.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or a label of an outside reference is not in the grouping.
+
+    Examples
+    --------
+    >>> box = {"xmin": [0, 30], "ymin": [0, 0], "xmax": [10, 40], "ymax": [10, 10]}
+    >>> here = {"fov": "f", "cohort": "P", "condition": "all"}
+    >>> truth = pd.DataFrame({**box, "anchor": ["a", "b"], "is_object": [True, True], **here})
+    >>> outside = pd.DataFrame({**box, "fov": "f", "label": ["x", "y"]}).assign(xmin=[0, 90], xmax=[10, 99])
+    >>> found = label_of_anchors(box_reference(outside, "truth.csv"), truth)
+    >>> found.labels["true"].tolist(), found.unfound["true"].tolist()
+    (['x', ''], ['y'])
+    """
+    rules = ComparisonRules(grouping, frozenset(ambiguous), iou_threshold, inclusive)
+    boxes = [*CORNERS, "is_object"] if reference.kind == "boxes" else []
+    _need_columns("truth", truth, ["anchor", *_JUDGED_BY, *boxes])
+    if reference.kind == "tasks":
+        return _labels_of_tasks(reference, truth, rules)
+    if reference.kind == "anchors":
+        return _labels_of_cohort(reference, truth, rules)
+    asked = truth[_JUDGED_BY] if asked is None else asked[_JUDGED_BY]
+    asked = asked[asked["fov"].isin(reference.fovs)].drop_duplicates().reset_index(drop=True)
+    return _labels_of_boxes(reference, truth, asked.assign(frame=np.arange(len(asked))), rules)
+
+
+def _labels_of_boxes(
+    reference: Reference, truth: pd.DataFrame, asked: pd.DataFrame, rules: ComparisonRules
+) -> AnchorLabels:
+    """Anchors matched with boxes in the FOVs of `asked` (fov, cohort, condition, frame): objects, others, ambiguous."""
+    anchors = truth[["anchor", *_JUDGED_BY, *CORNERS, "is_object"]].merge(asked, on=_JUDGED_BY)
+    clear, unclear = boxes_of_frames(reference, asked, rules)
+    true = pd.Series("", index=anchors.index, dtype="object")
+    is_object = anchors["is_object"].astype(bool)
+    for candidates in (anchors[is_object], anchors[~is_object]):
+        row, box = match_in_frames(candidates, clear, rules)
+        true[candidates.index[row]] = clear["true"].to_numpy(object)[box]
+        clear = clear.drop(index=clear.index[box])
+    unmatched = anchors[(true == "").to_numpy()]
+    is_judged = np.ones(len(anchors), bool)
+    for candidates in (unmatched[is_object[unmatched.index]], unmatched[~is_object[unmatched.index]]):
+        row, box = match_in_frames(candidates, unclear, rules)
+        is_judged[candidates.index[row]] = False
+        unclear = unclear.drop(index=unclear.index[box])
+    labels = anchors.assign(true=true)[is_judged]
+    return _anchor_labels(labels.assign(reference=reference.name), clear.assign(reference=reference.name), True)
+
+
+def _labels_of_cohort(reference: Reference, truth: pd.DataFrame, rules: ComparisonRules) -> AnchorLabels:
+    """Labels that the cohort of the reference (or each its own) inferred for the same anchors."""
+    by = truth[["anchor", *_JUDGED_BY]].copy()
+    by["judge"] = by["cohort"] if reference.cohort is None else reference.cohort
+    by["judged_in"] = by["condition"] if reference.condition is None else reference.condition
+    judges = reference.table.rename(columns={"cohort": "judge", "condition": "judged_in"}).drop(columns="fov")
+    labels = by.astype("str").merge(judges.astype({"anchor": "str"}), on=["anchor", "judge", "judged_in"])
+    is_object = labels["is_object"].astype(bool)
+    is_clear = ~(is_object & is_ambiguous(labels["label"], rules))
+    labels["true"] = labels["label"].astype("object").where(is_object, "")
+    labels["reference"] = "cohort:" + labels["judge"] + "@" + labels["judged_in"]
+    has_detection = bool((reference.table["fov"] != "").any())
+    return _anchor_labels(labels[is_clear], labels[:0], has_detection)
+
+
+def _labels_of_tasks(reference: Reference, truth: pd.DataFrame, rules: ComparisonRules) -> AnchorLabels:
+    """The true labels of tasks, where they are known."""
+    names = at_level(reference.table, rules.grouping, keep_grouped=True).set_index("anchor")["label"]
+    true = truth["anchor"].astype("str").map(names)
+    labels = truth[["anchor", *_JUDGED_BY]].assign(true=true, reference=reference.name)[true.notna()]
+    return _anchor_labels(labels, labels[:0], False)
+
+
+def _anchor_labels(labels: pd.DataFrame, unfound: pd.DataFrame, has_detection: bool) -> AnchorLabels:
+    """The columns of both tables, as text."""
+    columns = [*_JUDGED_BY, "true", "reference"]
+    return AnchorLabels(
+        labels[["anchor", *columns]].astype("str").reset_index(drop=True),
+        unfound[columns].astype("str").reset_index(drop=True),
+        has_detection,
+    )
+
+
+def boxes_of_frames(
+    reference: Reference, asked: pd.DataFrame, rules: ComparisonRules
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The boxes to be found in each row of `asked` (column fov, and others that are kept): clear and ambiguous ones.
+
+    Their label is the column `true`, at the level of the rules.
+    """
+    unclear = is_ambiguous(reference.table["label"], rules)
+    boxes = at_level(reference.table, rules.grouping, keep_grouped=True).rename(columns={"label": "true"})
+    return asked.merge(boxes[~unclear], on="fov"), asked.merge(boxes[unclear], on="fov")
+
+
+def match_in_frames(
+    found: pd.DataFrame, truth: pd.DataFrame, rules: ComparisonRules
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of `found` and of `truth` that match within a frame (columns frame and corners), (n_matches,) each."""
+    matches = match_boxes(
+        found[CORNERS].to_numpy(float),
+        truth[CORNERS].to_numpy(float),
+        iou_threshold=rules.iou_threshold,
+        inclusive=rules.inclusive,
+        frame=found["frame"].to_numpy(np.int64),
+        reference_frame=truth["frame"].to_numpy(np.int64),
+    )
+    return matches.row, matches.reference_row
+
+
+def asked_fovs(
+    truth: pd.DataFrame,
+    assignments: pd.DataFrame,
+    raters: pd.DataFrame,
+    cohorts: Mapping[str, Sequence[str]] | None = None,
+) -> pd.DataFrame:
+    """FOVs in which a cohort was asked under a condition it has labels of: cohort, condition, fov.
+
+    Parameters
+    ----------
+    truth : cohort, condition
+    assignments : fov, rater, condition
+    raters : rater, cohort
+    cohorts : cohort in `truth` -> cohorts in `raters` it unites; default: each is itself
+
+    Examples
+    --------
+    >>> truth = pd.DataFrame({"cohort": ["P"], "condition": ["U"]})
+    >>> assignments = pd.DataFrame({"fov": ["f", "g"], "rater": ["r", "s"], "condition": ["U", "U"]})
+    >>> asked_fovs(truth, assignments, pd.DataFrame({"rater": ["r", "s"], "cohort": ["P", "NP"]}))["fov"].tolist()
+    ['f']
+    """
+    unions = cohorts or {name: (name,) for name in truth["cohort"].unique()}
+    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["cohort", "part"])
+    asked = assignments.merge(raters.rename(columns={"cohort": "part"}), on="rater").merge(
+        parts.astype("str"), on="part"
+    )
+    inferred = truth[["cohort", "condition"]].drop_duplicates()
+    return asked.merge(inferred, on=["cohort", "condition"])[["cohort", "condition", "fov"]].drop_duplicates()
+
+
+def at_level(table: pd.DataFrame, grouping: Grouping | None, *, keep_grouped: bool = False) -> pd.DataFrame:
+    """The table with its column label at a level; `keep_grouped` leaves what is a class of the level already."""
+    if grouping is None:
+        return table
+    label = table["label"]
+    is_grouped = (
+        label.isin(set(grouping.classes) - set(grouping.class_of)) if keep_grouped else np.zeros(len(table), bool)
+    )
+    grouped = group_labels(label[~is_grouped], grouping)
+    return table.assign(label=pd.concat([grouped, label[is_grouped]]).reindex(table.index))
+
+
+def is_ambiguous(label: pd.Series, rules: ComparisonRules) -> NDArray[np.bool_]:
+    """Whether a label, or its class at the level, counts neither way: (n,)."""
+    names = label.astype("str")
+    found = {}
+    for name in names.dropna().unique():
+        plain = name if rules.grouping is None else without_prefix(name, rules.grouping.prefixes)
+        group = plain if rules.grouping is None else rules.grouping.class_of.get(plain, plain)
+        found[name] = not rules.ambiguous.isdisjoint({name, plain, group})
+    return names.map(found).fillna(False).to_numpy(bool)
 
 
 def _cohort_name(cohort: str | None, condition: str | None) -> str:
