@@ -12,6 +12,7 @@ from crowdtruth import truth
 from crowdtruth.clustering import AnchorBox, Preference
 from crowdtruth.files import read_toml
 from crowdtruth.merging import Method
+from crowdtruth.resampling import Unit
 from crowdtruth.study import Study
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -32,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The paper's settings; its published program's preference order of anchor boxes is the separate option `prefer`."""
 
+COMPARISONS = ("cohorts", "conditions", "groupings")
 Model = Literal["dawid-skene", "one-coin", "majority"]
 
 
@@ -63,6 +65,20 @@ class RunOptions:
     # judging, training
     reference: str | None = None  # a file, or cohort:P[@CONDITION]
     train_on: str | None = None  # COHORT[@CONDITION], or none
+    # intervals, agreement, comparisons
+    resample: Unit = "fov"
+    replicates: int = 2000
+    thresholds: tuple[float, ...] = (0.25, 0.5, 0.75)  # of clustering, for agreement; `iou` is always among them
+    min_overlap: int = 10  # anchors that two raters share, or there is no kappa
+    compare: tuple[str, ...] = ()  # cohorts, conditions, groupings; () is all three
+    # redundancy, plan
+    realizations: int = 200
+    raters_per_fov: str | None = None  # 1-6,8; None is each number there is
+    target: tuple[str, ...] = ()  # mcc=.8, recall:lymphocyte=.7
+    price: tuple[str, ...] = ()  # SP=20: of one rater in one FOV
+    fovs_planned: int | None = None  # None: as many as the study has
+    # figures and report
+    report: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,9 +89,15 @@ class RunOptions:
         _check_choice("acceleration", self.acceleration, ("squarem", None))
         if not 0 < self.iou <= 1:
             raise ValueError(f"iou must lie in (0, 1], got {self.iou}")
-        for name in ("iterations", "min_detections"):
+        _check_choice("resample", self.resample, get_args(Unit))
+        for name in ("iterations", "min_detections", "replicates", "min_overlap", "realizations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for value in self.compare:
+            _check_choice("compare", value, COMPARISONS)
+        for threshold in self.thresholds:
+            if not (isinstance(threshold, float | int) and 0 < threshold <= 1):
+                raise ValueError(f"thresholds must lie in (0, 1], got {threshold!r}")
         for name in ("tolerance", "pseudo_counts"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be a finite number from 0 on, got {getattr(self, name)}")
@@ -125,9 +147,11 @@ def read_config(path: Path) -> dict[str, Any]:
     cohort = values.get("cohort")
     if isinstance(cohort, dict):
         values["cohort"] = [f"{name}={'+'.join(_texts(f'cohort.{name}', parts))}" for name, parts in cohort.items()]
-    for name in ("cohort", "condition", "prefer"):
+    for name in ("cohort", "condition", "prefer", "compare", "target", "price"):
         if name in values:
             values[name] = tuple(_texts(name, values[name]))
+    if isinstance(values.get("thresholds"), list):
+        values["thresholds"] = tuple(values["thresholds"])
     return values
 
 
@@ -159,6 +183,8 @@ def _types_of(name: str, default: Any) -> tuple[type, ...]:
     """Types that an option may have."""
     if name == "start":
         return (float, int, str)
+    if name == "fovs_planned":
+        return (int, type(None))
     if default is None:
         return (str, type(None))
     return (float, int) if isinstance(default, float) else (type(default),)
@@ -228,6 +254,31 @@ def chosen_conditions(options: RunOptions, conditions: Iterable[str]) -> tuple[s
     if unknown:
         raise ValueError(f"unknown condition {unknown[0]!r}; the study has {', '.join(known)}")
     return options.condition or tuple(known)
+
+
+def chosen_numbers(spec: str | None, largest: int) -> tuple[int, ...]:
+    """Numbers of raters per FOV, from ``1-6,8``; None is each from 1 to `largest`, more than that are left out.
+
+    Raises
+    ------
+    ValueError
+        If a part is neither a number from 1 nor two with a hyphen between them, in order.
+
+    Examples
+    --------
+    >>> chosen_numbers("1-3,6,20", largest=10), chosen_numbers(None, largest=2)
+    ((1, 2, 3, 6), (1, 2))
+    """
+    if spec is None:
+        return tuple(range(1, largest + 1))
+    chosen: set[int] = set()
+    for part in spec.split(","):
+        first, _, last = part.strip().partition("-")
+        last = last or first
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            raise ValueError(f"--raters-per-fov {spec}: expected numbers and ranges such as 1-6,8; got {part!r}")
+        chosen.update(range(int(first), min(int(last), largest) + 1))
+    return tuple(sorted(number for number in chosen if number <= largest))
 
 
 def parse_preferences(specs: Iterable[str], study: Study) -> tuple[Preference, ...]:

@@ -157,7 +157,7 @@ def test_run__a_crowd_reference_of_other_tasks_is_refused(tmp_path: Path) -> Non
 
 
 def test_run__unknown_options_are_usage_errors(study: Path, tmp_path: Path) -> None:
-    assert command("run", study, "--out", tmp_path / "out", "--threshold", "1").exit_code == 2
+    assert command("run", study, "--out", tmp_path / "out", "--nonsense", "1").exit_code == 2
     assert command("run", study).exit_code == 2
 
 

@@ -1,10 +1,11 @@
 """The application all commands belong to, and what they share: errors in one message, options from arguments."""
 
 import functools
+import inspect
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -49,17 +50,40 @@ def words_of(error: ValueError | OSError) -> str:
     return str(error)
 
 
-def chosen_options(arguments: dict[str, Any]) -> Any:
-    """`RunOptions` from the arguments of a command: its preset, its configuration file and every field it offers."""
-    from dataclasses import fields
+def takes(*groups: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A command that takes the options of these groups beside its own arguments, and hands them on as keywords."""
+    options = {name: kind for group in groups for name, kind in group.items()}
 
-    from crowdtruth.options import RunOptions, make_options
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> None:
+            command(*args, **kwargs)
 
-    flags = {f.name: arguments[f.name] for f in fields(RunOptions) if f.name in arguments}
-    flags = {name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()}
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in options.items()
+        ]
+        parameters = [*own, *added]
+        wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+        return wrapped
+
+    return with_options
+
+
+def chosen_options(arguments: Mapping[str, Any]) -> Any:
+    """`RunOptions` from the options of a command: its preset, its configuration file and every field it offers."""
+    from crowdtruth.options import make_options
+
+    flags: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()
+    }
+    preset, config = flags.pop("preset"), flags.pop("config")
     if flags.get("start") is not None:
         flags["start"] = number_or_word(flags["start"])
-    return make_options(preset=arguments["preset"], config=arguments["config"], flags=flags)
+    return make_options(preset=preset, config=config, flags=flags)
 
 
 def number_or_word(text: str) -> float | str:
