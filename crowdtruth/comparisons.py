@@ -19,7 +19,7 @@ from crowdtruth.arguments import check_several, check_table
 BY = ("cohorts", "conditions", "groupings", "verdicts")
 COLUMNS = (
     "table", "question", "cohort", "first", "second", "grouping", "condition", "test", "n_first", "n_second",
-    "median_first", "median_second", "statistic", "effect", "effect_size", "p", "p_holm", "undefined",
+    "median_first", "median_second", "test_statistic", "effect", "effect_size", "p", "p_holm", "undefined",
 )  # fmt: skip
 MOST_SURE = 0.05  # a test that could not fall below, however clear the data, is not made
 _PAIRS = "condition grouping scope first second first_cohort second_cohort kappa"
@@ -334,7 +334,13 @@ def _compare(
             for test in tests:
                 found = test(*_samples(samples[first], samples[second], is_paired=test is wilcoxon))
                 names = {"table": question[0], "question": f"{question[1]} by {split}s"}
-                yield {**names, **where, "first": str(first), "second": str(second), **found._asdict()}
+                yield {**names, **where, "first": str(first), "second": str(second), **_columns(found)}
+
+
+def _columns(found: RankTest) -> dict[str, object]:
+    """A test as columns; `statistic` is the name of a coefficient in other tables."""
+    columns = found._asdict()
+    return {"test_statistic": columns.pop("statistic"), **columns}
 
 
 def _samples(first: pd.DataFrame, second: pd.DataFrame, *, is_paired: bool) -> tuple[pd.Series, pd.Series]:

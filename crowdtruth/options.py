@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from crowdtruth import truth
 from crowdtruth.clustering import AnchorBox, Preference
+from crowdtruth.comparisons import BY
 from crowdtruth.files import read_toml
 from crowdtruth.merging import Method
 from crowdtruth.resampling import Unit
@@ -33,7 +34,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The paper's settings; its published program's preference order of anchor boxes is the separate option `prefer`."""
 
-COMPARISONS = ("cohorts", "conditions", "groupings")
 Model = Literal["dawid-skene", "one-coin", "majority"]
 
 
@@ -70,7 +70,7 @@ class RunOptions:
     replicates: int = 2000
     thresholds: tuple[float, ...] = (0.25, 0.5, 0.75)  # of clustering, for agreement; `iou` is always among them
     min_overlap: int = 10  # anchors that two raters share, or there is no kappa
-    compare: tuple[str, ...] = ()  # cohorts, conditions, groupings; () is all three
+    compare: tuple[str, ...] = ()  # cohorts, conditions, groupings, verdicts; () is all
     # redundancy, plan
     realizations: int = 200
     raters_per_fov: str | None = None  # 1-6,8; None is each number there is
@@ -94,7 +94,7 @@ class RunOptions:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for value in self.compare:
-            _check_choice("compare", value, COMPARISONS)
+            _check_choice("compare", value, BY)
         for threshold in self.thresholds:
             if not (isinstance(threshold, float | int) and 0 < threshold <= 1):
                 raise ValueError(f"thresholds must lie in (0, 1], got {threshold!r}")

@@ -118,7 +118,7 @@ MinOverlap = Annotated[
 Compare = Annotated[
     list[str] | None,
     typer.Option(
-        help="Rank tests between cohorts, conditions, groupings; repeat (default: all three).",
+        help="Rank tests by cohorts, conditions, groupings or verdicts; repeat (default: all).",
         rich_help_panel=_AGREEING,
     ),
 ]
