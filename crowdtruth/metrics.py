@@ -221,7 +221,7 @@ def detection_scores(
     if min(count.min(initial=0) for count in (true, false, missed)) < 0:
         raise ValueError("counts of true positives, false positives and false negatives must not be negative")
     return DetectionScores(
-        _ratio(true, true + false), _ratio(true, true + missed), _ratio(2 * true, 2 * true + false + missed)
+        ratio(true, true + false), ratio(true, true + missed), ratio(2 * true, 2 * true + false + missed)
     )
 
 
@@ -274,7 +274,7 @@ def accuracy(confusion: ArrayLike) -> NDArray[np.float64]:
     0.875
     """
     counts = _as_confusion(confusion)
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
+    return ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
 
 
 def matthews_correlation(confusion: ArrayLike) -> NDArray[np.float64]:
@@ -302,11 +302,31 @@ def matthews_correlation(confusion: ArrayLike) -> NDArray[np.float64]:
     0.7833
     """
     counts = _as_confusion(confusion)
-    true, assigned, total = counts.sum(axis=-1), counts.sum(axis=-2), counts.sum(axis=(-2, -1))
-    agreed = np.trace(counts, axis1=-2, axis2=-1)
-    covariance = agreed * total - (true * assigned).sum(axis=-1)
+    return matthews_from_margins(np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(axis=-1), counts.sum(axis=-2))
+
+
+def matthews_from_margins(right: ArrayLike, true: ArrayLike, assigned: ArrayLike) -> NDArray[np.float64]:
+    """The same correlation from what it depends on: the diagonal of the confusion and its margins.
+
+    Parameters
+    ----------
+    right, true, assigned : (..., n_classes)
+        Items of each class that were named rightly, all of the class, all given its name.
+
+    Returns
+    -------
+    (...)
+
+    Examples
+    --------
+    >>> float(matthews_from_margins([2, 2, 1], [2, 2, 2], [2, 3, 1]).round(4))
+    0.7833
+    """
+    right, true, assigned = (np.asarray(counts, float) for counts in (right, true, assigned))
+    total = true.sum(axis=-1)
+    covariance = right.sum(axis=-1) * total - (true * assigned).sum(axis=-1)
     variances = (total**2 - (true**2).sum(axis=-1)) * (total**2 - (assigned**2).sum(axis=-1))
-    return _ratio(covariance, np.sqrt(variances))
+    return ratio(covariance, np.sqrt(variances))
 
 
 def one_vs_rest(confusion: ArrayLike) -> NDArray[np.float64]:
@@ -334,9 +354,15 @@ def one_vs_rest(confusion: ArrayLike) -> NDArray[np.float64]:
     return np.stack([np.stack([hit, missed], axis=-1), np.stack([wrong, rest], axis=-1)], axis=-2)
 
 
-def _ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quotient, NaN where the denominator is zero."""
-    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
+    """Quotient, NaN where the denominator is zero.
+
+    Examples
+    --------
+    >>> ratio([1, 0], [4, 0])
+    array([0.25,  nan])
+    """
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0)
 
 

@@ -27,7 +27,7 @@ FALSE_NEGATIVE = "false_negative"  # an object of the reference, not marked
 IGNORED = "ignored"  # marked, and ambiguous in the reference
 KINDS = (TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE, IGNORED)
 
-_COLUMNS = ["who", "condition", "fov", "true", "assigned", "outcome"]
+_COLUMNS = ["who", "condition", "fov", "anchor", "true", "assigned", "outcome"]
 _JUDGED = ["who", "condition", "reference", "in_reference", "n_fovs"]
 
 
@@ -35,7 +35,8 @@ _JUDGED = ["who", "condition", "reference", "in_reference", "n_fovs"]
 class Outcomes:
     """Every mark and every missed object of raters, or of cohorts, under each condition."""
 
-    rows: pd.DataFrame  # who, condition, fov, true (empty: no object), assigned (`undetected`: missed), outcome
+    rows: pd.DataFrame  # who, condition, fov, anchor (empty: boxes were matched), true (empty: no object), assigned
+    #                     (`undetected`: missed), outcome
     judged: pd.DataFrame  # who, condition, reference, in_reference, n_fovs
     has_detection: bool  # False for crowd tables, where there is nothing to find
     grouping: str  # level of the classes; `raw` for labels as they come
@@ -173,7 +174,7 @@ def _box_outcomes(reference: Reference, found: pd.DataFrame, asked: pd.DataFrame
     outcome[row], outcome[ignored] = TRUE_POSITIVE, IGNORED
     marks = found.assign(true=true, outcome=outcome).rename(columns={"label": "assigned"})
     missed = clear.drop(index=clear.index[clear_row]).assign(assigned=UNDETECTED, outcome=FALSE_NEGATIVE)
-    return Outcomes(_outcome_rows([marks, missed]), judged, True, rules.level)
+    return Outcomes(_outcome_rows([marks.assign(anchor=""), missed.assign(anchor="")]), judged, True, rules.level)
 
 
 def _anchor_outcomes(

@@ -358,6 +358,10 @@ def test_label_accuracy__scores_each_class():
         ("class_recall", "b"): (1.0, 1),
         ("class_precision", "a"): (1.0, 1),
         ("class_precision", "b"): (0.5, 2),
+        ("class_f1", "a"): (2 / 3, 2),
+        ("class_f1", "b"): (2 / 3, 2),
+        ("class_mcc", "a"): (0.5, 3),
+        ("class_mcc", "b"): (0.5, 3),
     }
     assert set(table.index) == set(expected)
     for key, pair in expected.items():

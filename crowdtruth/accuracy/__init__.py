@@ -1,0 +1,32 @@
+"""Raters and inferred labels against a reference: scores, curves and confusions, as tables.
+
+Definitions are in docs/methods/accuracy.md. A score without anything to divide by is missing: NaN here, an empty cell
+in the file.
+"""
+
+from crowdtruth.accuracy.scores import label_accuracy, rater_accuracy
+from crowdtruth.outcomes import Outcomes, label_outcomes, rater_outcomes
+from crowdtruth.references import (
+    AnchorLabels,
+    Reference,
+    asked_fovs,
+    box_reference,
+    cohort_reference,
+    label_of_anchors,
+    task_reference,
+)
+
+__all__ = [
+    "AnchorLabels",
+    "Outcomes",
+    "Reference",
+    "asked_fovs",
+    "box_reference",
+    "cohort_reference",
+    "label_accuracy",
+    "label_of_anchors",
+    "label_outcomes",
+    "rater_accuracy",
+    "rater_outcomes",
+    "task_reference",
+]
