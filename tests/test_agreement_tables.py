@@ -193,13 +193,13 @@ def test_kappa_matrix__is_symmetric_and_leaves_missing_pairs_empty():
     np.testing.assert_array_equal(square, square.T)
     assert np.isnan(square.loc["r0", "r1"])
     assert square.loc["r1", "r2"] == table.query("first == 'r1' and second == 'r2'")["kappa"].item()
-    with pytest.raises(ValueError, match="one condition and scope"):
+    with pytest.raises(ValueError, match="one condition, grouping and scope"):
         kappa_matrix(pairwise_table(study(), **FEW))
 
 
 def test_self_agreement__equals_scikit_learn():
     ratings = study()
-    table = self_agreement(ratings, "u", "e", scopes=["detection_and_classification"], **FEW)
+    table = self_agreement(ratings, between=[("u", "e")], scopes=["detection_and_classification"], **FEW)
     assert table["rater"].tolist() == [f"r{i}" for i in range(6)]
     for row in table.itertuples():
         own = ratings[ratings["rater"] == row.rater].pivot(index="anchor", columns="condition", values="label")
@@ -210,7 +210,7 @@ def test_self_agreement__equals_scikit_learn():
 def test_self_agreement__leaves_out_who_was_asked_under_one_condition_only():
     ratings = study()
     ratings = ratings[~((ratings["rater"] == "r2") & (ratings["condition"] == "e"))]
-    table = self_agreement(ratings, "u", "e", **FEW)
+    table = self_agreement(ratings, between=[("u", "e")], **FEW)
     assert "r2" not in set(table["rater"])
     assert len(table) == 5 * 2
 
@@ -274,7 +274,7 @@ SQUARE = pd.DataFrame([[1, 2], [2, 1]])
         (lambda: agreement_table(study(), min_detections=[-1]), r"from 0; got \[-1\]"),
         (lambda: agreement_table(study(), classes=["tumor"]), "labels outside the classes"),
         (lambda: agreement_table(study().assign(fov=study()["rater"])), "an anchor lies in one FOV; 'a0' has several"),
-        (lambda: self_agreement(study(), "u", "b"), "no ratings under condition 'b'; there are"),
+        (lambda: self_agreement(study(), between=[("u", "b")]), "no ratings under condition 'b'; there are"),
         (lambda: rater_map(SQUARE), "kappa is at most 1, got 2"),
         (lambda: rater_map(SQUARE.iloc[:1]), r"symmetric square; got a table of \(1, 2\)"),
     ],

@@ -48,7 +48,7 @@ def alpha_from(
     difference = _differences(totals, level, classes)
     observed = _weighted_sum(table, difference)
     expected = np.einsum("...c,...ck,...k->...", totals, np.broadcast_to(difference, table.shape), totals)
-    return 1 - _ratio((totals.sum(axis=-1) - 1) * observed, expected)
+    return 1 - ratio((totals.sum(axis=-1) - 1) * observed, expected)
 
 
 def _differences(totals: Floats, level: Level, classes: Sequence[Any] | NDArray[Any] | None) -> Floats:
@@ -63,7 +63,7 @@ def _differences(totals: Floats, level: Level, classes: Sequence[Any] | NDArray[
         raise ValueError(f"level is 'nominal', 'ordinal', 'interval' or 'ratio'; got {level!r}")
     value = _as_numbers(np.arange(n_classes) if classes is None else classes, n_classes, level)
     difference = (value[:, None] - value[None, :]) ** 2
-    return difference if level == "interval" else difference / _nonzero((value[:, None] + value[None, :]) ** 2)
+    return difference if level == "interval" else difference / nonzero((value[:, None] + value[None, :]) ** 2)
 
 
 def _as_numbers(classes: Sequence[Any] | NDArray[Any], n_classes: int, level: str) -> Floats:
@@ -87,7 +87,7 @@ def fleiss_from(pairs: ArrayLike, shares: ArrayLike) -> Floats:
     0.3333
     """
     share = _as_shares(shares)
-    return _beyond_chance(percent_from(pairs), (share**2).sum(axis=-1))
+    return beyond_chance(percent_from(pairs), (share**2).sum(axis=-1))
 
 
 def gwet_from(pairs: ArrayLike, shares: ArrayLike, *, weights: Weights = None) -> Floats:
@@ -102,14 +102,14 @@ def gwet_from(pairs: ArrayLike, shares: ArrayLike, *, weights: Weights = None) -
     n_classes = share.shape[-1]
     agreement = 1 - disagreement_weights(weights, n_classes)
     spread = agreement.sum() / max(n_classes * (n_classes - 1), 1)
-    return _beyond_chance(percent_from(pairs, weights=weights), spread * (share * (1 - share)).sum(axis=-1))
+    return beyond_chance(percent_from(pairs, weights=weights), spread * (share * (1 - share)).sum(axis=-1))
 
 
 def percent_from(pairs: ArrayLike, *, weights: Weights = None) -> Floats:
     """Percent agreement, as a fraction, of pairs (..., n_classes, n_classes) -> (...)."""
     table = _as_square(pairs)
     disagreement = disagreement_weights(weights, table.shape[-1])
-    return 1 - _ratio(_weighted_sum(table, disagreement), table.sum(axis=(-2, -1)))
+    return 1 - ratio(_weighted_sum(table, disagreement), table.sum(axis=(-2, -1)))
 
 
 def kappa_from(table: ArrayLike, *, weights: Weights = None) -> Floats:
@@ -130,7 +130,7 @@ def kappa_from_margins(observed: ArrayLike, first: ArrayLike, second: ArrayLike,
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     disagreement = disagreement_weights(weights, one.shape[-1])
     expected = ((one @ disagreement) * other).sum(axis=-1)
-    return 1 - _ratio(np.asarray(observed, dtype=float) * one.sum(axis=-1), expected)
+    return 1 - ratio(np.asarray(observed, dtype=float) * one.sum(axis=-1), expected)
 
 
 def disagreement_weights(weights: Weights, n_classes: int) -> Floats:
@@ -215,24 +215,24 @@ def _as_square(table: ArrayLike) -> Floats:
 def _as_shares(shares: ArrayLike) -> Floats:
     """Shares that add up to 1, (..., n_classes); zero where there are none."""
     sums = np.asarray(shares, dtype=float)
-    return sums / _nonzero(sums.sum(axis=-1, keepdims=True))
+    return sums / nonzero(sums.sum(axis=-1, keepdims=True))
 
 
-def _beyond_chance(observed: Floats, chance: Floats) -> Floats:
+def beyond_chance(observed: Floats, chance: Floats) -> Floats:
     """(observed − chance) / (1 − chance), NaN where chance agreement is complete."""
-    return 1 - _ratio(1 - observed, 1 - chance)
+    return 1 - ratio(1 - observed, 1 - chance)
 
 
 def _weighted_sum(table: Floats, weight: Floats) -> Floats:
     return (table * weight).sum(axis=(-2, -1))
 
 
-def _nonzero(values: Floats) -> Floats:
+def nonzero(values: Floats) -> Floats:
     """`values` with 1 in place of 0, to divide zeros by."""
     return np.where(values == 0, 1, values)
 
 
-def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     """Quotient, NaN where the denominator is zero."""
     over, under = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(over, under, out=np.full(over.shape, np.nan), where=under != 0)

@@ -56,21 +56,33 @@ def count_pairs(
            [0, 0]], dtype=int32)
     """
     codes, names = encode_matrix(labels, classes=classes)
-    n_items, n_raters = codes.shape
+    n_raters = codes.shape[1]
     columns = np.array(list(combinations(range(n_raters), 2)) if pairs is None else pairs, dtype=np.intp).reshape(-1, 2)
     if len(columns) and not 0 <= columns.min() <= columns.max() < n_raters:
         raise ValueError(f"pairs name columns from 0 to {n_raters - 1}; got {columns.min()} to {columns.max()}")
-    order, starts = _by_group(group, n_items, n_groups)
+    tables = count_tables(codes, len(names), columns, group=group, n_groups=n_groups)
+    return PairCounts(columns, tables, (codes < len(names)).sum(axis=0), names)
+
+
+def count_tables(
+    codes: NDArray[np.integer[Any]],
+    n_classes: int,
+    pairs: NDArray[np.intp],
+    *,
+    group: ArrayLike | None = None,
+    n_groups: int | None = None,
+) -> NDArray[np.int32]:
+    """Tables (n_pairs, n_groups, n_classes, n_classes) of codes (n_items, n_raters), n_classes where missing."""
+    order, starts = _by_group(group, len(codes), n_groups)
     by_rater = np.ascontiguousarray(codes.T if order is None else codes[order].T)
-    n_classes = len(names)
     n_cells = (n_classes + 1) ** 2
     kind = np.dtype(np.uint8 if n_cells <= _MOST_CELLS else np.int64)  # a byte is read fastest
     scaled = np.multiply(by_rater, n_classes + 1, dtype=kind, casting="unsafe")
-    tables = np.empty((len(columns), len(starts) - 1, n_classes, n_classes), dtype=np.int32)
+    tables = np.empty((len(pairs), len(starts) - 1, n_classes, n_classes), dtype=np.int32)
     scratch = np.empty((4, n_cells), dtype=np.int32)
-    for table, (first, second) in zip(tables, columns, strict=True):
+    for table, (first, second) in zip(tables, pairs, strict=True):
         coincidence.count_two_raters(scaled[first], by_rater[second], starts, scratch, table)
-    return PairCounts(columns, tables, (codes < n_classes).sum(axis=0), names)
+    return tables
 
 
 def _by_group(

@@ -1,12 +1,16 @@
 """Raters on a map: the better two agree, the nearer they lie. (Figure 3d)"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.agreement.formulas import Floats
+from crowdtruth.agreement.raters import kappa_matrix
+
+MAP_COLUMNS = ("condition", "grouping", "scope", "rater", "cohort", "x", "y")
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,50 @@ def rater_map(
         own = np.flatnonzero(component == one)
         if len(own) > 1:
             square = np.ix_(own, own)
-            tries = [_scale(distance[square], weight[square], rng, n_iterations, tolerance) for _ in range(n_starts)]
-            position[own] = _turned(min(tries, key=lambda found: found[0])[1])
+            starts = rng.normal(scale=max(distance[square].max(), 1e-3), size=(n_starts, len(own), 2))
+            stress, tries = _scale(distance[square], weight[square], starts, n_iterations, tolerance)
+            position[own] = _turned(tries[stress.argmin()])
     table = pd.DataFrame({"rater": list(kappa.index), "x": position[:, 0], "y": position[:, 1], "component": component})
     return RaterMap(table, _stress_1(position, distance, weight))
+
+
+def rater_map_table(pairs: pd.DataFrame, **options: Any) -> pd.DataFrame:
+    """A map of the raters for every condition, grouping and scope.
+
+    Parameters
+    ----------
+    pairs : as from `pairwise_table`; pairs without a kappa are missing
+    options : of `rater_map`
+
+    Returns
+    -------
+    condition, grouping, scope, rater, cohort, x, y
+        Only the raters of the largest component (of equals, that of the rater whose name sorts first) have a place;
+        x and y of the others are empty, since nothing is known of their distance.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"condition": "E", "grouping": "raw", "scope": "classification", "first": ["a"],
+    ...                       "second": ["b"], "first_cohort": "P", "second_cohort": "NP", "kappa": [0.5]})
+    >>> rater_map_table(pairs)[["rater", "cohort", "x", "y"]].round(2)
+      rater cohort     x    y
+    0     a      P  0.25  0.0
+    1     b     NP -0.25  0.0
+    """
+    tables = []
+    for (condition, grouping, scope), rows in pairs.groupby(["condition", "grouping", "scope"], sort=False):
+        cohort = {**_cohorts(rows, "second"), **_cohorts(rows, "first")}
+        places = rater_map(kappa_matrix(rows), **options).positions
+        largest = places["component"].value_counts(sort=False).idxmax()
+        places.loc[places["component"] != largest, ["x", "y"]] = np.nan
+        places["cohort"] = places["rater"].map(cohort)
+        tables.append(places.assign(condition=str(condition), grouping=str(grouping), scope=str(scope)))
+    return pd.concat(tables, ignore_index=True)[[*MAP_COLUMNS]] if tables else pd.DataFrame(columns=[*MAP_COLUMNS])
+
+
+def _cohorts(pairs: pd.DataFrame, side: str) -> dict[str, str]:
+    """Cohort of each rater on one side of the pairs."""
+    return dict(zip(pairs[side], pairs[f"{side}_cohort"], strict=True))
 
 
 def _components(weight: Floats) -> NDArray[np.intp]:
@@ -85,37 +129,45 @@ def _components(weight: Floats) -> NDArray[np.intp]:
 
 
 def _scale(
-    distance: Floats, weight: Floats, rng: np.random.Generator, n_iterations: int, tolerance: float
-) -> tuple[float, Floats]:
-    """Stress and positions (n, 2) by majorization from a random start; distance and weight (n, n)."""
-    laplacian = np.diag(weight.sum(axis=1)) - weight
-    inverse = np.linalg.pinv(laplacian)
-    position = rng.normal(scale=max(distance.max(), 1e-3), size=(len(distance), 2))
-    stress = _raw_stress(position, distance, weight)
+    distance: Floats, weight: Floats, starts: Floats, n_iterations: int, tolerance: float
+) -> tuple[Floats, Floats]:
+    """Stress (n_starts,) and positions (n_starts, n, 2) by majorization; distance and weight (n, n).
+
+    All starts go on together, each until its own stress hardly falls.
+    """
+    inverse = np.linalg.pinv(np.diag(weight.sum(axis=1)) - weight)
+    position, apart = starts.copy(), _apart(starts)
+    stress = _raw_stress(apart, distance, weight)
+    going = np.arange(len(starts))
     for _ in range(n_iterations):
-        apart = _apart(position)
-        pull = np.where(apart > 0, weight * distance / np.where(apart > 0, apart, 1), 0)
-        position = inverse @ ((np.diag(pull.sum(axis=1)) - pull) @ position)
-        before, stress = stress, _raw_stress(position, distance, weight)
-        if before - stress <= tolerance * before:
+        near = apart[going]
+        pull = weight * distance / np.where(near > 0, near, np.inf)  # two in one place pull nowhere
+        here = position[going]
+        position[going] = inverse @ (pull.sum(axis=-1, keepdims=True) * here - pull @ here)
+        apart[going] = _apart(position[going])
+        before, after = stress[going], _raw_stress(apart[going], distance, weight)
+        stress[going] = after
+        going = going[before - after > tolerance * before]
+        if not len(going):
             break
     return stress, position
 
 
 def _apart(position: Floats) -> Floats:
-    """Distances on the map, (n, n)."""
-    return np.sqrt(((position[:, None] - position[None, :]) ** 2).sum(axis=-1))
+    """Distances on the map, (..., n, n), of positions (..., n, 2)."""
+    x, y = position[..., 0], position[..., 1]
+    return np.hypot(x[..., :, None] - x[..., None, :], y[..., :, None] - y[..., None, :])
 
 
-def _raw_stress(position: Floats, distance: Floats, weight: Floats) -> float:
-    """Weighted squared misfit of all ordered pairs."""
-    return float((weight * (_apart(position) - distance) ** 2).sum())
+def _raw_stress(apart: Floats, distance: Floats, weight: Floats) -> Floats:
+    """Weighted squared misfit (...) of all ordered pairs of distances (..., n, n)."""
+    return np.asarray((weight * (apart - distance) ** 2).sum(axis=(-2, -1)))
 
 
 def _stress_1(position: Floats, distance: Floats, weight: Floats) -> float:
     """Root of the misfit over the squared distances on the map."""
-    size = float((weight * _apart(position) ** 2).sum())
-    misfit = _raw_stress(position, distance, weight)
+    apart = _apart(position)
+    size, misfit = float((weight * apart**2).sum()), float(_raw_stress(apart, distance, weight))
     if not weight.any():
         return float("nan")
     return float(np.sqrt(misfit / size)) if size > 0 else float(misfit > 0)

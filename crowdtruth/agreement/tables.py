@@ -1,30 +1,25 @@
-"""Agreement in a ratings table, by cohort and condition, with intervals over FOVs or slides.
+"""Agreement in a ratings table, by cohort, condition and grouping of classes, with intervals over FOVs or slides.
 
 Two scopes: ``detection_and_classification`` takes *undetected* as a class like any other, ``classification`` takes it
 as missing. Who was not asked has no row and is missing in both. Detection alone is not scored: an object that nobody
 marks is no anchor, so agreement that there is nothing cannot be seen.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from crowdtruth.agreement.counts import AgreementCounts, ItemCounts, count_items, sum_over_groups
-from crowdtruth.agreement.formulas import Floats, alpha_from, fleiss_from, gwet_from, percent_from, why_undefined
-from crowdtruth.ratings import encode_ratings
-from crowdtruth.resampling import Unit, bootstrap, bootstrap_difference, group_codes
-from crowdtruth.taxonomy import UNDETECTED
+from crowdtruth.agreement.counted import CountedRatings, Scope, all_classes
+from crowdtruth.agreement.nominal import STATISTICS, NominalSums, nominal_statistics, why_no_value
+from crowdtruth.resampling import Unit, bootstrap, bootstrap_difference
+from crowdtruth.taxonomy import RAW, Grouping
 
-Scope = Literal["detection_and_classification", "classification"]
-
-SCOPES: tuple[Scope, ...] = ("detection_and_classification", "classification")
-STATISTICS = ("alpha", "fleiss_kappa", "ac1", "percent_agreement")
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 COLUMNS = (
-    "statistic", "scope", "cohort", "condition", "min_detections", "value", "low", "high", "n_anchors", "n_raters",
-    "resampled", "undefined",
+    "statistic", "scope", "cohort", "condition", "threshold", "grouping", "min_detections", "value", "low", "high",
+    "n_anchors", "n_raters", "resampled", "undefined",
 )  # fmt: skip
 
 
@@ -33,6 +28,7 @@ def agreement_table(
     fovs: pd.DataFrame | None = None,
     *,
     classes: Sequence[str] | None = None,
+    groupings: Sequence[Grouping | None] = (None,),
     scopes: Sequence[Scope] = SCOPES,
     min_detections: Sequence[int] = (1,),
     resample: Unit = "fov",
@@ -43,10 +39,11 @@ def agreement_table(
     Parameters
     ----------
     ratings : anchor, fov, rater, cohort, condition, label
-        Labels may be grouped before; empty ones are missing. Repeats by one rater all count.
+        Empty labels are missing. Repeats by one rater all count.
     fovs : fov, slide; needed where slides are resampled
     classes : (n_classes,) without ``undetected``; default: those that occur anywhere in the table, sorted
-        Their number matters for AC1.
+        Their number matters for AC1. A grouping always has all its classes.
+    groupings : levels of a taxonomy, None for the labels as they come; one set of rows for each
     scopes : one or both
     min_detections : anchors count that at least so many raters of the cohort marked; one set of rows for each
     resample : ``"fov"`` or ``"slide"``; where a table has no FOVs (crowd tables), anchors are resampled
@@ -54,8 +51,9 @@ def agreement_table(
 
     Returns
     -------
-    one row per cohort × condition × min_detections × scope × statistic
-        The columns of `COLUMNS`. `n_anchors` are those with two ratings or more, `n_raters` those with a rating.
+    one row per cohort × condition × grouping × min_detections × scope × statistic
+        The columns of `COLUMNS`. `threshold` is empty, since a table of ratings does not say how its anchors were
+        located (see `agreement_sweep`). `n_anchors` are those with two ratings or more, `n_raters` those with a rating.
         `undefined` says why a value is empty: ``no pairs`` or ``one class``.
 
     Raises
@@ -75,16 +73,59 @@ def agreement_table(
     3  percent_agreement    1.0          1
     """
     _check(ratings, scopes, min_detections)
-    names = all_classes(ratings, classes)
+    names = all_classes(ratings["label"], classes)
     tables = []
     for (cohort, condition), rows in ratings.groupby(["cohort", "condition"], sort=True, observed=True):
-        counted = _Counted(rows, names, fovs, resample)
-        for least in min_detections:
-            for scope in scopes:
-                found = _agreement_rows(counted, scope, least, options)
-                found["cohort"], found["condition"], found["min_detections"] = str(cohort), str(condition), least
-                tables.append(found)
-    return pd.concat(tables, ignore_index=True)[[*COLUMNS]] if tables else pd.DataFrame(columns=[*COLUMNS])
+        counted = CountedRatings.of_ratings(rows, names, fovs, resample)
+        found = agreement_rows(counted, groupings, scopes, min_detections, options)
+        tables.append(found.assign(cohort=str(cohort), condition=str(condition), threshold=np.nan))
+    return joined_rows(tables)
+
+
+def agreement_rows(
+    counted: CountedRatings,
+    groupings: Sequence[Grouping | None],
+    scopes: Sequence[Scope],
+    min_detections: Sequence[int],
+    options: dict[str, Any],
+) -> pd.DataFrame:
+    """One row per grouping × min_detections × scope × statistic of one cohort under one condition."""
+    tables = []
+    for grouping in groupings:
+        items = counted.grouped(grouping)
+        for scope in scopes:
+            several = [counted.sums(items, scope, least) for least in min_detections]
+            interval = bootstrap(NominalSums.stack(several), nominal_statistics, **options)
+            for place, least in enumerate(min_detections):
+                rows = _rows(several[place], interval.value[place], interval.low[place], interval.high[place])
+                rows["scope"], rows["n_raters"] = scope, counted.n_raters(scope, least)
+                rows["grouping"], rows["min_detections"] = grouping.level if grouping else RAW, least
+                tables.append(rows)
+    return joined_rows(tables).assign(resampled=counted.resampled)
+
+
+def _rows(sums: NominalSums, value: Any, low: Any, high: Any) -> pd.DataFrame:
+    """One row per statistic."""
+    reason = why_no_value(sums.ratings.sum(axis=0))
+    return pd.DataFrame(
+        {
+            "statistic": STATISTICS,
+            "value": value,
+            "low": low,
+            "high": high,
+            "n_anchors": int(sums.items.sum()),
+            "undefined": np.where(np.isnan(value), reason, ""),
+        }
+    )
+
+
+def joined_rows(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of all tables, with the columns of `COLUMNS` as far as they are there."""
+    several = list(tables)
+    if not several:
+        return pd.DataFrame(columns=[*COLUMNS])
+    rows = pd.concat(several, ignore_index=True)
+    return rows[[column for column in COLUMNS if column in rows]]
 
 
 def agreement_difference(
@@ -93,6 +134,7 @@ def agreement_difference(
     fovs: pd.DataFrame | None = None,
     *,
     classes: Sequence[str] | None = None,
+    grouping: Grouping | None = None,
     scopes: Sequence[Scope] = SCOPES,
     min_detections: int = 1,
     resample: Unit = "fov",
@@ -108,6 +150,7 @@ def agreement_difference(
     first, second : ratings, as for `agreement_table`
     fovs, scopes, min_detections, resample, options : as there
     classes : of both tables; default: those that occur in each, which may differ
+    grouping : of both tables; None for the labels as they come
 
     Returns
     -------
@@ -124,123 +167,29 @@ def agreement_difference(
     """
     for ratings in (first, second):
         _check(ratings, scopes, [min_detections])
-    one, other = [_Counted(ratings, all_classes(ratings, classes), fovs, resample) for ratings in (first, second)]
+    one, other = [
+        CountedRatings.of_ratings(side, all_classes(side["label"], classes), fovs, resample) for side in (first, second)
+    ]
     groups = np.union1d(one.groups, other.groups)
     rows = []
     for scope in scopes:
-        before, after = [_arrays(side.sums(scope, min_detections, groups)) for side in (one, other)]
-        interval = bootstrap_difference(before, after, _statistics, **options)
+        before, after = [side.sums(side.grouped(grouping), scope, min_detections, groups) for side in (one, other)]
+        interval = bootstrap_difference(tuple(before), tuple(after), nominal_statistics, **options)
         for place, name in enumerate(STATISTICS):
             bounds = (float(bound[place]) for bound in (interval.value, interval.low, interval.high))
             rows.append((name, scope, *bounds, interval.n_groups, one.resampled))
     return pd.DataFrame(rows, columns=["statistic", "scope", "value", "low", "high", "n_groups", "resampled"])
 
 
-def all_classes(ratings: pd.DataFrame, classes: Sequence[str] | None = None) -> list[str]:
-    """The classes given, or those that occur, sorted; and ``undetected`` last.
-
-    Examples
-    --------
-    >>> all_classes(pd.DataFrame({"label": ["y", "undetected", "x", ""]}))
-    ['x', 'y', 'undetected']
-    """
-    found = classes if classes is not None else sorted(name for name in ratings["label"].dropna().unique() if name)
-    return [*(str(name) for name in found if name != UNDETECTED), UNDETECTED]
-
-
-class _Counted:
-    """Ratings of one cohort under one condition, counted by anchor and class, `undetected` in the last column."""
-
-    def __init__(
-        self, ratings: pd.DataFrame, classes: Sequence[str], fovs: pd.DataFrame | None, resample: Unit
-    ) -> None:
-        encoded = encode_ratings(ratings[["anchor", "rater", "label"]], classes=classes)
-        self.items = count_items(encoded.ratings, classes=classes)
-        self.codes = encoded.ratings
-        group_of, self.resampled = groups_of_anchors(ratings, fovs, resample)
-        self.group, self.groups = pd.factorize(group_of.loc[list(encoded.items)], sort=True)
-
-    def sums(self, scope: Scope, least: int, groups: NDArray[Any] | None = None) -> AgreementCounts:
-        """Sums by group of the anchors that at least so many marked; `groups` is a sorted superset of its own."""
-        chosen = self.is_marked(least)
-        items = in_scope(self.items, scope)
-        items = ItemCounts(items.counts[chosen], items.total[chosen], items.classes)
-        names = self.groups if groups is None else groups
-        place = np.searchsorted(names, self.groups) if len(self.groups) else np.zeros(0, dtype=np.intp)
-        return sum_over_groups(items, place[self.group[chosen]], len(names))
-
-    def is_marked(self, least: int) -> NDArray[np.bool_]:
-        """Anchors (n_items,) that got at least so many labels other than `undetected`."""
-        return (self.items.total - self.items.counts[:, -1]) >= least
-
-    def n_raters(self, scope: Scope, least: int) -> int:
-        """Raters with a rating in scope on those anchors."""
-        counts = self.is_marked(least)[self.codes.item]
-        if scope == "classification":
-            counts &= self.codes.label < self.codes.n_classes - 1
-        return len(np.unique(self.codes.rater[counts]))
-
-
-def in_scope(items: ItemCounts, scope: Scope) -> ItemCounts:
-    """Counts with `undetected`, the last class, kept or taken as missing."""
-    if scope == "detection_and_classification":
-        return items
-    return ItemCounts(items.counts[:, :-1], items.total - items.counts[:, -1], items.classes[:-1])
-
-
-def groups_of_anchors(ratings: pd.DataFrame, fovs: pd.DataFrame | None, resample: Unit) -> tuple[pd.Series, str]:
-    """What is resampled with each anchor (its FOV or slide; the anchor itself where there are no FOVs), and its name.
-
-    Raises
-    ------
-    ValueError
-        If an anchor has several FOVs, or slides are asked for that are not known.
-    """
-    anchors = ratings[["anchor", "fov"]].drop_duplicates()
-    if anchors["anchor"].duplicated().any():
-        name = anchors.loc[anchors["anchor"].duplicated(), "anchor"].iloc[0]
-        raise ValueError(f"an anchor lies in one FOV; {name!r} has several")
-    if (anchors["fov"] == "").all():
-        return pd.Series(anchors["anchor"].to_numpy(), index=anchors["anchor"].to_numpy()), "anchor"
-    known = anchors[["fov"]] if fovs is None else fovs
-    codes, names = group_codes(anchors["fov"], known, resample)
-    return pd.Series(names[codes], index=anchors["anchor"].to_numpy()), resample
-
-
-def _agreement_rows(counted: _Counted, scope: Scope, least: int, options: dict[str, Any]) -> pd.DataFrame:
-    """One row per statistic."""
-    sums = counted.sums(scope, least)
-    interval = bootstrap(_arrays(sums), _statistics, **options)
-    reason = why_undefined(sums.pairs.sum(axis=0))
-    return pd.DataFrame(
-        {
-            "statistic": STATISTICS,
-            "scope": scope,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "n_anchors": round(float(sums.pairs.sum())),  # each with two ratings counts 1
-            "n_raters": counted.n_raters(scope, least),
-            "resampled": counted.resampled,
-            "undefined": np.where(np.isnan(interval.value), reason, ""),
-        }
-    )
-
-
-def _arrays(sums: AgreementCounts) -> tuple[Floats, Floats, Floats]:
-    return sums.coincidences, sums.pairs, sums.shares
-
-
-def _statistics(coincidences: Floats, pairs: Floats, shares: Floats) -> Floats:
-    """The values of `STATISTICS`: sums (..., their axes) -> (..., 4)."""
-    found = (alpha_from(coincidences), fleiss_from(pairs, shares), gwet_from(pairs, shares), percent_from(pairs))
-    return np.stack(found, axis=-1)
-
-
 def _check(ratings: pd.DataFrame, scopes: Sequence[str], min_detections: Sequence[int]) -> None:
     check_ratings(ratings, scopes)
-    if min(min_detections, default=0) < 0:
-        raise ValueError(f"min_detections are numbers of raters, from 0; got {list(min_detections)}")
+    check_least(min_detections)
+
+
+def check_least(min_detections: Sequence[int]) -> None:
+    """Raise ValueError unless these are numbers of raters."""
+    if min(min_detections, default=-1) < 0:
+        raise ValueError(f"min_detections are one or more numbers of raters, from 0; got {list(min_detections)}")
 
 
 def check_ratings(ratings: pd.DataFrame, scopes: Sequence[str]) -> None:
@@ -248,5 +197,10 @@ def check_ratings(ratings: pd.DataFrame, scopes: Sequence[str]) -> None:
     missing = [c for c in ("anchor", "fov", "rater", "cohort", "condition", "label") if c not in ratings]
     if missing:
         raise ValueError(f"a ratings table needs the columns {missing} too; it has {[*ratings]}")
+    check_scopes(scopes)
+
+
+def check_scopes(scopes: Sequence[str]) -> None:
+    """Raise ValueError for an unknown scope."""
     if unknown := [scope for scope in scopes if scope not in SCOPES]:
         raise ValueError(f"scopes are {' and '.join(map(repr, SCOPES))}; got {unknown}")
