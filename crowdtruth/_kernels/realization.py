@@ -1,0 +1,289 @@
+"""One realization of the redundancy experiment: the ratings of the raters drawn, EM on them, and what it got right.
+
+Ratings are in item order: those of item i are ``codes[starts[i]:starts[i + 1]]``, a code is ``rater * n_classes +
+label``, and the codes of an item ascend. Nothing here is a table, and nothing is random: who was drawn comes in.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from crowdtruth._kernels import em
+from crowdtruth._kernels._jit import kernel
+
+_DIGIT = 11
+"""Bits sorted by at a time: six times eleven cover a double."""
+
+_fused_pass, _normalise, _log_prior = em.fused_pass, em.normalise, em.log_prior
+
+
+@kernel
+def codes_left(codes: Any, pair: Any, is_drawn: Any, occurs: Any) -> tuple[int, int]:
+    """Mark in `occurs`, (n_codes,), all zero before, the codes that drawn raters gave; returns how many ratings.
+
+    pair (n_ratings,): which (FOV, rater) pair each rating belongs to; is_drawn (n_pairs,) zeros and ones.
+    """
+    n_ratings = 0
+    for r in range(codes.shape[0]):
+        if is_drawn[pair[r]]:
+            occurs[codes[r]] = 1
+            n_ratings += 1
+    return n_ratings
+
+
+@kernel
+def keep_drawn(starts: Any, codes: Any, pair: Any, is_drawn: Any, recode: Any, kept: Any) -> int:  # noqa: PLR0917
+    """The ratings of drawn raters into `kept`, as three arrays: their starts, their codes, the items that have any.
+
+    recode (n_codes,): the new code of each code, ascending. Returns the number of items left.
+    """
+    new_starts, new_codes, items = kept
+    n_items, n_ratings = 0, 0
+    for i in range(starts.shape[0] - 1):
+        before = n_ratings
+        for r in range(starts[i], starts[i + 1]):
+            if is_drawn[pair[r]]:
+                new_codes[n_ratings] = recode[codes[r]]
+                n_ratings += 1
+        if n_ratings > before:
+            items[n_items] = i
+            n_items += 1
+            new_starts[n_items] = n_ratings
+    return n_items
+
+
+@kernel
+def iterate(starts: Any, codes: Any, tables: Any, pseudo_counts: Any, stop: Any, n_classes: int, lanes: Any) -> int:  # noqa: PLR0917
+    """EM: iterations of E, then M, from ``tables[0]``; returns in which of the two the last E-step's parameters lie.
+
+    tables (4, n_rows, n_lanes): the first two are worked on and begin equal, the third is for sums, the fourth holds
+    what a rater's probabilities are where there is no mass. stop: most iterations; the gain in the objective below
+    which they end; 1 if it is looked at, else 0. An iteration that changes no bit changes none ever after, so it ends
+    there.
+    """
+    n_iter, least_gain, looks = stop
+    sums, start = tables[2], tables[3]
+    has_prior = looks and pseudo_counts[n_classes, 0] > 0.0
+    now, before = 0, -np.inf
+    for iteration in range(n_iter):
+        table, following = tables[now], tables[1 - now]
+        is_last = iteration == n_iter - 1
+        if is_last and not looks:
+            return now
+        _clear(sums)
+        objective = _fused_pass(starts, codes, table, sums, n_classes, lanes)
+        if has_prior:
+            objective += _log_prior(table, pseudo_counts, n_classes)
+        if is_last or (looks and iteration > 0 and objective - before < least_gain):
+            return now
+        before = objective
+        _normalise(sums, pseudo_counts, start, n_classes, following)
+        if _are_equal(table, following):
+            return now
+        now = 1 - now
+    return now
+
+
+@kernel
+def _clear(table: Any) -> None:
+    """Zero everywhere."""
+    for row in range(table.shape[0]):
+        for k in range(table.shape[1]):
+            table[row, k] = 0.0
+
+
+@kernel
+def _are_equal(left: Any, right: Any) -> bool:
+    """Whether two tables hold the same numbers."""
+    for row in range(left.shape[0]):
+        for k in range(left.shape[1]):
+            if left[row, k] != right[row, k]:
+                return False
+    return True
+
+
+@kernel
+def group_and_choose(  # noqa: PLR0917
+    starts: Any, codes: Any, posteriors: Any, groups: Any, rule: Any, probabilities: Any, label: Any
+) -> None:
+    """Probabilities of the groups, and the label of each item: -1 where there is none.
+
+    posteriors (n_items, at least n_classes); groups (n_classes,): the group of each class. rule: place of
+    ``undetected`` among the groups, or -1; fewest detections, 0 if every item gets a label, of all groups; relative
+    difference that is a tie; the largest probability. probabilities (n_items, n_groups), all zero before, label
+    (n_items,).
+    """
+    undetected, min_detections, tie, most = rule
+    n_classes = groups.shape[0]
+    is_given = np.empty(probabilities.shape[1], np.bool_)
+    for i in range(starts.shape[0] - 1):
+        for k in range(n_classes):
+            probabilities[i, groups[k]] += posteriors[i, k]
+        for g in range(probabilities.shape[1]):
+            probabilities[i, g] = min(probabilities[i, g], most)
+            is_given[g] = min_detections == 0
+        n_detected, last = 0, -1
+        for r in range(starts[i], starts[i + 1]):
+            rater, group = codes[r] // n_classes, groups[codes[r] % n_classes]
+            is_given[group] = True
+            if group != undetected and rater != last:
+                n_detected += 1
+                last = rater
+        label[i] = _first_of_most(probabilities[i], is_given, tie) if n_detected >= min_detections else -1
+
+
+@kernel
+def _first_of_most(probabilities: Any, is_given: Any, tie: float) -> int:
+    """The first of those given whose probability is the largest but for a tie."""
+    best = -1.0
+    for g in range(probabilities.shape[0]):
+        if is_given[g] and probabilities[g] > best:
+            best = probabilities[g]
+    for g in range(probabilities.shape[0]):
+        if is_given[g] and probabilities[g] >= best * (1.0 - tie):
+            return g
+    return -1
+
+
+@kernel
+def count_outcomes(items: Any, label: Any, undetected: int, truth: Any, is_judged: Any, counts: Any) -> None:  # noqa: PLR0917
+    """Add up, in `counts`, (n_classes + 1, n_classes + 1), how often each true class was given each label.
+
+    items (n_left,), ascending, and their labels (n_left,), -1 for none; truth (n_items,) with -1 for no object;
+    is_judged (n_items,). The last row are anchors that are no object, the last column is for objects not found.
+    """
+    last = counts.shape[0] - 1
+    place = 0
+    for i in range(truth.shape[0]):
+        assigned = -1
+        if place < items.shape[0] and items[place] == i:
+            assigned = label[place]
+            place += 1
+        if is_judged[i]:
+            row = truth[i] if truth[i] >= 0 else last
+            column = last if assigned in (-1, undetected) else assigned
+            counts[row, column] += 1
+
+
+@kernel
+def areas_of_found(items: Any, label: Any, undetected: int, truth: Any, probabilities: Any, areas: Any) -> None:  # noqa: PLR0917
+    """Areas under the ROC among objects that were found, by class, then micro and macro, into `areas`.
+
+    truth (n_items,), -1 for what is not judged or no object; probabilities (n_left, n_classes), taken among the classes
+    that the objects found are of, with sum 1. areas (n_classes + 2,), all NaN before.
+    """
+    n_classes = probabilities.shape[1]
+    found, column = np.empty(items.shape[0], np.int64), np.full(n_classes, -1)
+    n_found = _find(items, label, undetected, truth, found, column)
+    n_present = 0
+    for k in range(n_classes):
+        if column[k] >= 0:
+            column[k] = n_present
+            n_present += 1
+    shares, true = np.zeros((n_found, n_present)), np.empty(n_found, np.int64)
+    n_rows = 0
+    for place in found[:n_found]:
+        mass = 0.0
+        for k in range(n_classes):
+            if column[k] >= 0:
+                mass += probabilities[place, k]
+        if mass > 0.0:
+            true[n_rows] = column[truth[items[place]]]
+            for k in range(n_classes):
+                if column[k] >= 0:
+                    shares[n_rows, column[k]] = probabilities[place, k] / mass
+            n_rows += 1
+    of_present = np.full(n_present + 2, np.nan)
+    area_under_roc(shares[:n_rows], true[:n_rows], of_present)
+    for k in range(n_classes):
+        if column[k] >= 0:
+            areas[k] = of_present[column[k]]
+    areas[n_classes], areas[n_classes + 1] = of_present[n_present], of_present[n_present + 1]
+
+
+@kernel
+def _find(items: Any, label: Any, undetected: int, truth: Any, found: Any, column: Any) -> int:  # noqa: PLR0917
+    """Places of the objects that were found, into `found`; marks their classes in `column`; returns how many."""
+    n_found = 0
+    for place in range(items.shape[0]):
+        true = truth[items[place]]
+        if true >= 0 and label[place] not in (-1, undetected):
+            found[n_found] = place
+            column[true] = 0
+            n_found += 1
+    return n_found
+
+
+@kernel
+def area_under_roc(probabilities: Any, true: Any, areas: Any) -> None:
+    """Areas under the ROC of each class against the rest, then of all pooled, then their mean, into `areas`.
+
+    probabilities (n_items, n_classes), not negative; true (n_items,); areas (n_classes + 2,), NaN before and where a
+    side is empty. Equal probabilities count half: the area is the chance that an item of the class has more
+    probability of it than another item.
+    """
+    n_classes = probabilities.shape[1]
+    flat = probabilities.reshape(-1)
+    order = ascending(flat)
+    below, tied = np.zeros((2, n_classes + 1)), np.zeros((2, n_classes + 1))  # other items, items of the class
+    wins = np.zeros(n_classes + 1)
+    begin = 0
+    while begin < order.shape[0]:
+        end = begin
+        while end < order.shape[0] and flat[order[end]] == flat[order[begin]]:
+            k = order[end] % n_classes
+            hit = 1 if true[order[end] // n_classes] == k else 0
+            tied[hit, k] += 1.0
+            tied[hit, n_classes] += 1.0
+            end += 1
+        for place in range(begin, end):
+            _settle(order[place] % n_classes, below, tied, wins)
+        _settle(n_classes, below, tied, wins)
+        begin = end
+    for k in range(n_classes + 1):
+        if below[0, k] > 0.0 and below[1, k] > 0.0:
+            areas[k] = wins[k] / (below[0, k] * below[1, k])
+    areas[n_classes + 1] = _mean_of_defined(areas[:n_classes])
+
+
+@kernel
+def _mean_of_defined(values: Any) -> float:
+    """Mean of the values that are not NaN; NaN where all are."""
+    total, n = 0.0, 0
+    for value in values:
+        if not np.isnan(value):
+            total += value
+            n += 1
+    return total / n if n > 0 else np.nan
+
+
+@kernel
+def _settle(k: int, below: Any, tied: Any, wins: Any) -> None:
+    """Count the wins of tied items of class k, and let them be below all that follow."""
+    wins[k] += tied[1, k] * (below[0, k] + 0.5 * tied[0, k])
+    for hit in range(2):
+        below[hit, k] += tied[hit, k]
+        tied[hit, k] = 0.0
+
+
+@kernel
+def ascending(values: Any) -> Any:
+    """Places of values that are not negative, from the smallest up, (n,); equal ones as they come. A radix sort."""
+    n = values.shape[0]
+    bits = values.view(np.int64)  # the bits of doubles from 0 on are in the order of the doubles
+    order, other = np.arange(n), np.empty(n, np.int64)
+    counts = np.empty((1 << _DIGIT) + 1, np.int64)
+    for shift in range(0, 64, _DIGIT):
+        counts[:] = 0
+        for i in range(n):
+            counts[((bits[i] >> shift) & ((1 << _DIGIT) - 1)) + 1] += 1
+        if n > 0 and counts[((bits[0] >> shift) & ((1 << _DIGIT) - 1)) + 1] == n:
+            continue
+        for digit in range(1, counts.shape[0]):
+            counts[digit] += counts[digit - 1]
+        for place in range(n):
+            digit = (bits[order[place]] >> shift) & ((1 << _DIGIT) - 1)
+            other[counts[digit]] = order[place]
+            counts[digit] += 1
+        order, other = other, order
+    return order

@@ -1,0 +1,68 @@
+"""From counts to numbers: the metrics of every realization, all at once, and their rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crowdtruth.metrics import accuracy, detection_scores, matthews_correlation, one_vs_rest
+from crowdtruth.simulation.experiment import Experiment
+from crowdtruth.simulation.realization import MACRO, MICRO, Score
+
+COLUMNS = (
+    *("realization", "cohort", "condition", "reference", "grouping", "raters_per_fov", "n_fovs", "n_unique_raters"),
+    *("metric", "class", "value"),
+)
+
+
+def metric_names(experiment: Experiment) -> list[tuple[str, str]]:
+    """Metric and class of each value of a realization, in the order of the rows; the class is empty for overall ones.
+
+    Detection (precision, recall, f1) is of anchors that are objects of the reference; class_accuracy, mcc, class_mcc
+    (one class against the rest) and auroc are among objects that were found; recall by class is the share found of the
+    objects of a class. Crowd tables have nothing about detection.
+    """
+    classes = [experiment.classes[place] for place in experiment.true_classes]
+    detection = [("precision", ""), ("recall", ""), ("f1", "")] if experiment.has_detection else []
+    overall = [("class_accuracy", ""), ("mcc", ""), ("auroc", "micro"), ("auroc", "macro")]
+    by_class = ["auroc", "class_mcc", "recall"] if experiment.has_detection else ["auroc", "class_mcc"]
+    return detection + overall + [(metric, name) for metric in by_class for name in classes]
+
+
+def metric_values(experiment: Experiment, scores: Sequence[Score]) -> NDArray[np.float64]:
+    """The number of raters drawn, then the metrics of `metric_names`, of each score, (n_scores, 1 + n_metrics)."""
+    counts, areas = np.stack([score.counts for score in scores]), np.stack([score.areas for score in scores])
+    confusion, missed, wrong = counts[:, :-1, :-1], counts[:, :-1, -1], counts[:, -1, :-1]
+    found, true = confusion.sum(axis=2), experiment.true_classes
+    columns: list[Any] = [[score.n_unique_raters for score in scores]]
+    if experiment.has_detection:
+        columns += detection_scores(found.sum(axis=1), wrong.sum(axis=1), missed.sum(axis=1))
+    columns += [accuracy(confusion), matthews_correlation(confusion), areas[:, MICRO], areas[:, MACRO]]
+    columns += [*areas[:, true].T, *matthews_correlation(one_vs_rest(confusion))[:, true].T]
+    if experiment.has_detection:
+        columns += [*detection_scores(found, 0 * found, missed).recall[:, true].T]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def redundancy_rows(
+    experiment: Experiment, realizations: Sequence[int], every_k: Sequence[int], values: NDArray[np.float64]
+) -> pd.DataFrame:
+    """The rows of redundancy.csv: values (n_realizations, n_k, 1 + n_metrics) -> one row per value."""
+    metrics = metric_names(experiment)
+    n_fovs = [int((experiment.n_asked >= k).sum()) for k in every_k]
+    realization, k, metric = (axis.ravel() for axis in np.indices((len(realizations), len(every_k), len(metrics))))
+    names = {"cohort": experiment.cohort, "condition": experiment.condition, "reference": experiment.reference}
+    rows = {
+        "realization": np.asarray(realizations, dtype=np.int64)[realization],
+        **{name: pd.array([text], dtype="str").repeat(len(k)) for name, text in names.items()},
+        "grouping": pd.array([experiment.grouping], dtype="str").repeat(len(k)),
+        "raters_per_fov": np.asarray(every_k, dtype=np.int64)[k],
+        "n_fovs": np.asarray(n_fovs, dtype=np.int64)[k],
+        "n_unique_raters": np.repeat(values[..., 0].ravel(), len(metrics)).astype(np.int64),
+        "metric": pd.array([name for name, _ in metrics], dtype="str").take(metric),
+        "class": pd.array([name for _, name in metrics], dtype="str").take(metric),
+        "value": values[..., 1:].ravel(),
+    }
+    return pd.DataFrame(rows)[list(COLUMNS)]
