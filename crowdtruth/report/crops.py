@@ -1,0 +1,93 @@
+"""What an anchor looks like: pieces of the FOV images, small enough for a page."""
+
+import base64
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crowdtruth.files import inside
+from crowdtruth.problems import StudyError
+
+PIXEL_LIMIT = 1 << 26
+"""Pixels of the largest image that is opened; cut larger ones into FOVs first."""
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+_LARGEST_SIDE = 256  # pixels of a crop
+_QUALITY = 80
+
+View = tuple[int, int, int, int]
+"""xmin, ymin, xmax, ymax of what is shown, whole pixels of the FOV."""
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Data URIs of the views that have an image, by number, and what could not be read."""
+
+    of: Mapping[int, str]
+    problems: Sequence[str]
+
+
+def crop_images(folder: Path, images: Mapping[str, str], views: Sequence[tuple[str, View]]) -> Crops:
+    """A JPEG of each view of an FOV; every image is opened once.
+
+    Parameters
+    ----------
+    folder : the study's folder; no image outside of it is opened
+    images : FOV -> path below `folder`
+    views : (FOV, view), views within the FOV
+    """
+    found: dict[int, str] = {}
+    problems = []
+    for fov in dict.fromkeys(fov for fov, _ in views):
+        if not images.get(fov):
+            continue
+        numbers = [number for number, (name, _) in enumerate(views) if name == fov]
+        try:
+            image = read_image(folder, images[fov])
+        except (OSError, ValueError, StudyError) as error:
+            problems.append(f"image {images[fov]!r} of FOV {fov!r} is not shown: {error}")
+            continue
+        found |= {number: _jpeg(image, views[number][1]) for number in numbers}
+    return Crops(found, problems)
+
+
+def read_image(folder: Path, name: str) -> Any:
+    """The RGB image at a path below a folder.
+
+    Raises
+    ------
+    StudyError
+        If the path leads out of the folder.
+    OSError
+        If it is no image of a known format.
+    ValueError
+        If it has more than `PIXEL_LIMIT` pixels.
+    """
+    from PIL import Image
+
+    path = inside(folder, name)
+    if not path.is_file():
+        raise OSError("there is no such file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own limit is higher than ours, its advice is not for our users
+        try:
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.width * image.height > PIXEL_LIMIT:
+                    raise ValueError(f"{image.width} × {image.height} pixels; at most {PIXEL_LIMIT:,} are opened")
+                return image.convert("RGB")
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"more than {PIXEL_LIMIT:,} pixels") from error
+        except (SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken
+            raise OSError(f"not a whole image ({error})") from error
+
+
+def _jpeg(image: Any, view: View) -> str:
+    """One view as a data URI; what lies outside of the image is black."""
+    piece = image.crop(view)
+    piece.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    content = io.BytesIO()
+    piece.save(content, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")

@@ -1,0 +1,190 @@
+"""Section 3, a card per rater: how good, how sure, compared with the cohort, and what is taken for what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import pandas as pd
+
+from crowdtruth.report.confusions import Heat, confusions
+from crowdtruth.report.drift import Drift, drifts
+from crowdtruth.report.figures import figures_of
+from crowdtruth.report.inputs import Inputs, Section, in_order
+from crowdtruth.report.words import Estimate, as_float, counted, estimate_of, in_hundred, joined, median
+
+_NAME, _TITLE = "raters", "How good is each rater?"
+SCORES = {
+    "recall": "Finds",
+    "precision": "Marks rightly",
+    "f1": "Both (F1)",
+    "class_accuracy": "Names rightly",
+    "mcc": "Names, beyond chance (MCC)",
+}
+_IN_WORDS = {
+    "recall": ("finds fewer objects", "finds more objects"),
+    "precision": ("marks more that is no object", "marks less that is no object"),
+    "class_accuracy": ("names what is found wrongly more often", "names what is found rightly more often"),
+}
+_LEAST_OF_A_COHORT = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of a rater under every condition."""
+
+    name: str
+    values: Sequence[tuple[str, Estimate]]  # condition, value
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one rater."""
+
+    rater: str
+    cohort: str
+    sentences: Sequence[str]
+    counts: str
+    scores: Sequence[Score]
+    confusion: Heat | None
+    drift: Drift | None
+    is_below: bool  # some interval lies below the cohort's median
+
+
+def raters(inputs: Inputs) -> Section:
+    """A card for every rater, and the words for all of them."""
+    figures = figures_of(_NAME, inputs.figures)
+    if not inputs.has("raters"):
+        return Section(
+            _NAME, _TITLE, figures=figures, absent="The results hold no table of raters: nobody could be judged."
+        )
+    table = inputs.table("raters")
+    usual = usual_scores(table)
+    heats, changes = confusions(inputs), drifts(inputs)
+    cards = [
+        _card(rater, rows, usual, heats.get(rater), changes.of.get(rater))
+        for (rater,), rows in in_order(table, ["rater"])
+    ]
+    cards.sort(key=lambda card: card.cohort)
+    body = {
+        "cards": cards, "scores": SCORES, "conditions": list(table["condition"].unique()), "lowest": _lowest(cards),
+        "drift_absent": changes.absent, "has_confusion": bool(heats),
+    }  # fmt: skip
+    words = _words(table, cards)
+    return Section(_NAME, _TITLE, words, body, figures, _next_steps(cards), brief=" ".join(words[1:]))
+
+
+def usual_scores(table: pd.DataFrame) -> Mapping[tuple[str, str, str], float]:
+    """The median of each cohort × condition × score, where the cohort is large enough to have one worth the name.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"cohort": "P", "condition": "all", "rater": ["a", "b", "c"], "recall": [0.5, 0.7, 0.8]})
+    >>> usual_scores(scores)
+    {('P', 'all', 'recall'): 0.7}
+    """
+    found: dict[tuple[str, str, str], float] = {}
+    for (cohort, condition), rows in in_order(table, ["cohort", "condition"]):
+        if len(rows) >= _LEAST_OF_A_COHORT:
+            found |= {(cohort, condition, name): median(rows[name]) for name in SCORES if name in rows}
+    return found
+
+
+def _card(
+    rater: str, rows: pd.DataFrame, usual: Mapping[tuple[str, str, str], float], heat: Heat | None, drift: Drift | None
+) -> Card:
+    """The card of one rater, from their rows in raters.csv."""
+    cohort, scores = str(rows["cohort"].iloc[0]), []
+    for name in SCORES:
+        values = [
+            (row["condition"], estimate_of(row, name, usual.get((cohort, row["condition"], name), float("nan"))))
+            for row in rows.to_dict("records")
+        ]
+        if any(value.is_known for _, value in values):
+            scores.append(Score(name, values))
+    sentences = _compared(scores, cohort)
+    return Card(
+        str(rater), cohort, sentences, _counts(rows), scores, heat, drift,
+        is_below=any(value.side < 0 for score in scores for _, value in score.values),
+    )  # fmt: skip
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    """How much a rater did, over all conditions."""
+    n_fovs = int(rows["n_fovs"].fillna(0).max())
+    done = counted(rows["n_annotations"].sum(), "mark")
+    return f"{done} in {counted(n_fovs, 'FOV')}" if n_fovs else counted(rows["n_annotations"].sum(), "answer")
+
+
+def _compared(scores: Sequence[Score], cohort: str) -> list[str]:
+    """How a rater differs from the cohort, where the interval says so; and what they find and name."""
+    sentences = [_level_sentence(scores)]
+    told = []
+    for score in scores:
+        for condition, value in score.values:
+            if value.side and score.name in _IN_WORDS:
+                words = _IN_WORDS[score.name][value.side > 0]
+                told.append(words + (f" ({condition})" if len(score.values) > 1 else ""))
+    has_usual = any(value.has_interval and isfinite(value.usual) for score in scores for _, value in score.values)
+    if told:
+        sentences.append(f"Compared with the median of {cohort}: {joined(told, most=9)}.")
+    elif has_usual:
+        sentences.append(f"No clear difference from the median of {cohort}.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _level_sentence(scores: Sequence[Score]) -> str:
+    """What a rater finds and how they name it, by the median over conditions."""
+    value_of = {score.name: median([value.value for _, value in score.values]) for score in scores}
+    parts = []
+    if "recall" in value_of:
+        parts.append(f"finds {in_hundred(value_of['recall'])} objects")
+    if "class_accuracy" in value_of:
+        what = "names {} found objects rightly" if parts else "answers {} tasks rightly"
+        parts.append(what.format(in_hundred(value_of["class_accuracy"])))
+    text = joined(parts)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _words(table: pd.DataFrame, cards: Sequence[Card]) -> list[str]:
+    """Against what raters are held, and how far apart they are."""
+    references = joined(f"“{name}”" for name in dict.fromkeys(table["reference"].astype("str")))
+    sentences = [f"Each rater is held against {references}."]
+    if "in_reference" in table and table["in_reference"].astype(bool).any():
+        sentences.append(
+            "Careful: some raters helped to make the labels that they are held against, so their scores show agreement "
+            "with the others rather than correctness."
+        )
+    parts = []
+    for name, what in (("recall", "find {} of 100 objects"), ("class_accuracy", "name {} of 100 rightly")):
+        if name in table and table[name].notna().any():
+            low, high = (100 * as_float(bound) for bound in (table[name].min(), table[name].max()))
+            parts.append(what.format(f"{low:.0f} to {high:.0f}" if len(cards) > 1 else f"{high:.0f}"))
+    if parts:
+        found = " (of those they find)" if len(parts) > 1 else ""
+        sentences.append(
+            f"They {joined(parts)}{found}, by rater." if len(cards) > 1 else f"They {joined(parts)}{found}."
+        )
+    return sentences
+
+
+def _lowest(cards: Sequence[Card]) -> float:
+    """Where the scale of the scores begins: 0, or below it where a score is negative."""
+    lowest = [value.lowest for card in cards for score in card.scores for _, value in score.values]
+    return min([0.0, *(bound for bound in lowest if isfinite(bound))])
+
+
+def _next_steps(cards: Sequence[Card]) -> list[str]:
+    """Whom to talk to."""
+    below = [card.rater for card in cards if card.is_below]
+    drifting = [card.rater for card in cards if card.drift is not None and card.drift.change.high < 0]
+    steps = []
+    if below:
+        steps.append(
+            f"Below the median of their cohort in some score, by more than its interval: {joined(below, most=12)}. "
+            "Of many raters and scores a few stand out by chance; see in section 6 what they said before you conclude."
+        )
+    if drifting:
+        steps.append(
+            f"Agreement falls over time: {joined(drifting, most=12)}. A break or a second look at late FOVs may help."
+        )
+    return steps

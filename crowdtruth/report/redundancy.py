@@ -1,0 +1,88 @@
+"""Section 5, how many raters per FOV are enough."""
+
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from crowdtruth.report.agreement import at_level
+from crowdtruth.report.figures import figures_of
+from crowdtruth.report.inputs import Inputs, Section, in_order
+from crowdtruth.report.words import Estimate, as_float, joined, number
+
+_NAME, _TITLE = "redundancy", "How many raters are enough?"
+_METRICS = {
+    ("f1", ""): "Objects found (F1)",
+    ("class_accuracy", ""): "Right class",
+    ("mcc", ""): "Right class, beyond chance (MCC)",
+    ("auroc", "micro"): "AUROC, micro",
+    ("auroc", "macro"): "AUROC, macro",
+}
+_BAND = (0.025, 0.5, 0.975)
+
+
+def redundancy(inputs: Inputs) -> Section:
+    """The curve of quality over raters per FOV, and the plan."""
+    figures = figures_of(_NAME, inputs.figures)
+    if not inputs.has("redundancy") and not inputs.has("plan"):
+        absent = "The results hold no redundancy experiment: this run did not try what labels fewer raters would give."
+        return Section(_NAME, _TITLE, figures=figures, absent=absent)
+    plan = _plan(inputs)
+    curves = _curves(inputs) if inputs.has("redundancy") else []
+    words = [
+        "In a simulation, raters of each FOV are left out at random, labels are inferred from those who remain, and "
+        "held against the reference. The band holds 95 % of the draws."
+    ]
+    steps = [row["sentence"] for row in plan]
+    return Section(
+        _NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=steps[0] if steps else ""
+    )
+
+
+def _curves(inputs: Inputs) -> list[dict[str, Any]]:
+    """One table per cohort × condition: rows by raters per FOV, columns by metric."""
+    table = at_level(inputs.table("redundancy"), inputs.level)
+    tables = []
+    for (cohort, condition), rows in in_order(table, ["cohort", "condition"]):
+        metrics = [key for key in _METRICS if ((rows["metric"] == key[0]) & (rows["class"] == key[1])).any()]
+        lines = [_line(k, group, metrics) for k, group in rows.groupby("raters_per_fov", sort=True)]
+        tables.append({
+            "cohort": cohort, "condition": condition, "lines": lines, "metrics": [_METRICS[key] for key in metrics],
+            "n_realizations": rows["realization"].nunique(),
+        })  # fmt: skip
+    return tables
+
+
+def _line(k: Any, rows: pd.DataFrame, metrics: list[tuple[str, str]]) -> dict[str, Any]:
+    """Medians and bands of the metrics at k raters per FOV."""
+    values = []
+    for metric, name in metrics:
+        found = rows.loc[(rows["metric"] == metric) & (rows["class"] == name), "value"].dropna()
+        low, middle, high = found.quantile(_BAND) if len(found) else (float("nan"),) * 3
+        values.append(Estimate(float(middle), float(low), float(high)))
+    return {"k": int(k), "n_fovs": int(rows["n_fovs"].max()), "values": values}
+
+
+def _plan(inputs: Inputs) -> list[dict[str, Any]]:
+    """The plan, row by row, each with a sentence."""
+    if not inputs.has("plan"):
+        return []
+    rows = []
+    for row in inputs.table("plan").to_dict("records"):
+        k, low, high = (as_float(row[name]) for name in ("raters_per_fov", "low", "high"))
+        what = _METRICS.get((row["metric"], row["class"]), joined(x for x in (row["metric"], row["class"]) if x))
+        rows.append({
+            "cohort": row["cohort"], "condition": row["condition"], "what": what, "target": number(row["target"]),
+            "raters": f"{number(k, 0)} ({number(low, 0)} to {number(high, 0)})" if isfinite(k) else "–",
+            "cost": number(row["cost"]), "verdict": row["verdict"], "sentence": _sentence(row, what, k, low, high),
+        })  # fmt: skip
+    return rows
+
+
+def _sentence(row: Any, what: str, k: float, low: float, high: float) -> str:
+    """What a row of the plan advises."""
+    goal = f"{what} of at least {number(row['target'])} with raters of {row['cohort']} ({row['condition']})"
+    if not isfinite(k):
+        return f"For {goal}: {row['verdict'] or 'the pilot cannot tell'}."
+    band = f", {number(low, 0)} to {number(high, 0)} with 95 % confidence" if isfinite(low) and isfinite(high) else ""
+    return f"For {goal}: plan {number(k, 0)} raters per FOV{band}."

@@ -1,0 +1,124 @@
+"""Section 4, whether suggestions (or any other condition) change what raters say."""
+
+from itertools import combinations
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from crowdtruth.agreement import agreement_level
+from crowdtruth.report.agreement import at_level
+from crowdtruth.report.figures import figures_of
+from crowdtruth.report.inputs import Inputs, Section, in_order
+from crowdtruth.report.raters import SCORES
+from crowdtruth.report.words import Estimate, as_float, counted, in_hundred, joined, median, number
+
+_NAME, _TITLE = "suggestions", "Do suggestions change what raters say?"
+_SIGNIFICANT = 0.05
+_SCOPE = "classification"
+
+
+def suggestions(inputs: Inputs) -> Section:
+    """Raters against themselves, paired differences and clicks, for studies of several conditions."""
+    figures = figures_of(_NAME, inputs.figures)
+    conditions = sorted(inputs.table("ratings")["condition"].astype("str").unique()) if inputs.has("ratings") else []
+    if len(conditions) < 2:
+        only = f" (“{conditions[0]}”)" if conditions else ""
+        absent = (
+            f"The study has a single condition{only}. The effect of suggestions is seen where the same raters mark the "
+            "same FOVs with and without."
+        )
+        return Section(_NAME, _TITLE, figures=figures, absent=absent)
+    themselves, paired, tests = _self_agreement(inputs), _paired(inputs), _tests(inputs)
+    words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
+    words += [sentence for entry in themselves for sentence in entry["words"]]
+    body = {"self_agreement": themselves, "paired": paired, "tests": tests}
+    if not (themselves or paired or tests):
+        absent = "There are several conditions, but no rater was asked about the same objects under two of them."
+        return Section(_NAME, _TITLE, figures=figures, absent=absent)
+    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join(words[1:3]))
+
+
+def _self_agreement(inputs: Inputs) -> list[dict[str, Any]]:
+    """One entry per pair of conditions: kappa and clicks of each rater."""
+    if not inputs.has("self_agreement"):
+        return []
+    table = at_level(inputs.table("self_agreement"), inputs.level)
+    table = table[table["scope"] == (_SCOPE if _SCOPE in set(table["scope"]) else table["scope"].iloc[0])]
+    entries = []
+    for (first, second), rows in in_order(table, ["first_condition", "second_condition"]):
+        known = rows[rows["kappa"].notna()]
+        raters = [
+            {"rater": row["rater"], "cohort": row["cohort"], "n_anchors": row["n_anchors"],
+             "estimate": Estimate(as_float(row["kappa"]), as_float(row["low"]), as_float(row["high"])),
+             "clicked": number(100 * as_float(row["proportion_clicked"]), 0) if "proportion_clicked" in rows else "–"}
+            for row in rows.to_dict("records")
+        ]  # fmt: skip
+        entries.append({"first": first, "second": second, "raters": raters, "words": _self_words(first, second, known)})
+    return entries
+
+
+def _self_words(first: str, second: str, known: pd.DataFrame) -> list[str]:
+    """How raters agree with themselves, and how much they click, in a sentence."""
+    if known.empty:
+        return []
+    middle = median(known["kappa"])
+    level = agreement_level(min(middle, 1.0))
+    sentences = [
+        f"Between {first} and {second} the middle rater's agreement with themselves is {level} "
+        f"(kappa {number(middle)}; {counted(len(known), 'rater')})."
+    ]
+    clicked = median(known["proportion_clicked"]) if "proportion_clicked" in known else float("nan")
+    if isfinite(clicked):
+        sentences.append(f"Under {second} {in_hundred(clicked)} marks of the middle rater are accepted suggestions.")
+    return sentences
+
+
+def _paired(inputs: Inputs) -> list[dict[str, Any]]:
+    """Median difference of each score between two conditions over the raters who worked under both."""
+    if not inputs.has("raters"):
+        return []
+    rows = []
+    for (cohort,), table in in_order(inputs.table("raters"), ["cohort"]):
+        for first, second in combinations(sorted(table["condition"].astype("str").unique()), 2):
+            before, after = (table[table["condition"] == name].set_index("rater") for name in (first, second))
+            for name in SCORES:
+                change = (after[name].astype(float) - before[name].astype(float)).dropna()
+                if len(change):
+                    place = {"cohort": cohort, "first": first, "second": second, "score": SCORES[name]}
+                    rows.append(place | _changes(change))
+    return rows
+
+
+def _changes(change: pd.Series) -> dict[str, Any]:
+    """The median of some differences, and how many go up and down."""
+    rose, fell = int((change > 0).sum()), int((change < 0).sum())
+    return {"median": signed(median(change)), "rose": rose, "fell": fell, "n": len(change)}
+
+
+def signed(value: float) -> str:
+    """A difference, with its sign.
+
+    Examples
+    --------
+    >>> signed(0.031), signed(-0.2), signed(0.0)
+    ('+0.03', '−0.20', '0.00')
+    """
+    text = number(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def _tests(inputs: Inputs) -> list[dict[str, Any]]:
+    """The rank tests of the run, those of conditions among them."""
+    if not inputs.has("comparisons"):
+        return []
+    rows = []
+    for row in inputs.table("comparisons").to_dict("records"):
+        p = as_float(row["p_holm"])
+        rows.append({
+            **{name: row[name] for name in ("table", "question", "first", "second", "grouping", "condition")},
+            "medians": f"{number(row['median_first'])} and {number(row['median_second'])}",
+            "n": f"{row['n_first']} and {row['n_second']}", "effect": f"{row['effect']} {number(row['effect_size'])}",
+            "p": "< 0.001" if p < 0.001 else number(p, 3), "is_clear": p < _SIGNIFICANT,
+        })  # fmt: skip
+    return rows

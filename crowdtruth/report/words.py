@@ -1,0 +1,133 @@
+"""Numbers as a reader meets them: with their interval, in few digits, and words before them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NOTHING = "–"
+MANY = 6
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval and what is usual for it; NaN where there is none.
+
+    Examples
+    --------
+    >>> str(Estimate(0.662, 0.6, 0.715)), str(Estimate(0.5)), str(Estimate())
+    ('0.66 (0.60 to 0.72)', '0.50 (no interval)', '–')
+    """
+
+    value: float = nan
+    low: float = nan
+    high: float = nan
+    usual: float = nan  # of the others: the median of a cohort
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a value."""
+        return isfinite(self.value)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there is an interval."""
+        return isfinite(self.low) and isfinite(self.high)
+
+    @property
+    def side(self) -> int:
+        """-1 where the interval lies below what is usual, 1 above, 0 where it holds it or cannot tell."""
+        if not self.has_interval or not isfinite(self.usual):
+            return 0
+        return -int(self.high < self.usual) + int(self.low > self.usual)
+
+    @property
+    def lowest(self) -> float:
+        """The least of the numbers."""
+        return min((x for x in (self.value, self.low, self.usual) if isfinite(x)), default=nan)
+
+    def __str__(self) -> str:
+        if not self.is_known:
+            return NOTHING
+        interval = f"{number(self.low)} to {number(self.high)}" if self.has_interval else "no interval"
+        return f"{number(self.value)} ({interval})"
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number in few digits, with a minus sign that is one; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(0.5), number(float("nan")), number(-0.25), number(-0.001)
+    ('0.50', '–', '−0.25', '0.00')
+    """
+    if value is None or pd.isna(value):
+        return NOTHING
+    text = f"{float(value):,.{digits}f}"
+    if not text.strip("-0.,"):
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def in_hundred(value: float) -> str:
+    """A fraction as so many of a hundred.
+
+    Examples
+    --------
+    >>> in_hundred(0.662)
+    '66 of 100'
+    """
+    return f"{100 * value:.0f} of 100" if isfinite(value) else NOTHING
+
+
+def counted(count: Any, what: str, plural: str = "") -> str:
+    """A count with its word.
+
+    Examples
+    --------
+    >>> counted(1, "rater"), counted(4521, "mark"), counted(0, "study", "studies")
+    ('1 rater', '4,521 marks', '0 studies')
+    """
+    return f"{int(count):,} {what if count == 1 else plural or what + 's'}"
+
+
+def joined(names: Iterable[str], most: int = MANY) -> str:
+    """Names as a sentence lists them; of many, the first and how many more.
+
+    Examples
+    --------
+    >>> joined(["a"]), joined(["a", "b", "c"]), joined("abcd", most=2)
+    ('a', 'a, b and c', 'a, b and 2 more')
+    """
+    shown = list(names)
+    if len(shown) > most:
+        shown = [*shown[:most], f"{len(shown) - most} more"]
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def estimate_of(row: Any, name: str = "", usual: float = nan) -> Estimate:
+    """The estimate in a row: columns value, low, high, or `name`, `name`_low, `name`_high; absent columns are NaN."""
+    columns = (name, f"{name}_low", f"{name}_high") if name else ("value", "low", "high")
+    value, low, high = (as_float(row.get(column)) for column in columns)
+    return Estimate(value, low, high, usual)
+
+
+def as_float(value: Any) -> float:
+    """A cell as a float; NaN where it is empty or absent."""
+    return nan if value is None or value == "" or pd.isna(value) else float(value)
+
+
+def median(values: Sequence[float] | pd.Series) -> float:
+    """The median of the values there are; NaN where there are none.
+
+    Examples
+    --------
+    >>> median([1.0, nan, 3.0]), median([])
+    (2.0, nan)
+    """
+    known = np.asarray(values, dtype=float)
+    known = known[~np.isnan(known)]
+    return float(np.median(known)) if len(known) else nan
