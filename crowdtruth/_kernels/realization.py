@@ -146,23 +146,24 @@ def _first_of_most(probabilities: Any, is_given: Any, tie: float) -> int:
 
 
 @kernel
-def count_outcomes(items: Any, label: Any, undetected: int, truth: Any, is_judged: Any, counts: Any) -> None:  # noqa: PLR0917
-    """Add up, in `counts`, (n_classes + 1, n_classes + 1), how often each true class was given each label.
+def count_outcomes(items: Any, label: Any, undetected: int, truth: Any, part: Any, counts: Any) -> None:  # noqa: PLR0917
+    """Add up, in `counts`, (n_parts, n_classes + 1, n_classes + 1), how often each true class was given each label.
 
-    items (n_left,), ascending, and their labels (n_left,), -1 for none; truth (n_items,) with -1 for no object;
-    is_judged (n_items,). The last row are anchors that are no object, the last column is for objects not found.
+    items (n_left,), ascending, and their labels (n_left,), -1 for none; truth (n_items,) with -1 for no object; part
+    (n_items,): where each item counts, -1 for nowhere. In each part the last row are items that are no object, the last
+    column is for objects not found.
     """
-    last = counts.shape[0] - 1
+    last = counts.shape[1] - 1
     place = 0
     for i in range(truth.shape[0]):
         assigned = -1
         if place < items.shape[0] and items[place] == i:
             assigned = label[place]
             place += 1
-        if is_judged[i]:
+        if part[i] >= 0:
             row = truth[i] if truth[i] >= 0 else last
             column = last if assigned in (-1, undetected) else assigned
-            counts[row, column] += 1
+            counts[part[i], row, column] += 1
 
 
 @kernel

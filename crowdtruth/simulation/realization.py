@@ -39,6 +39,15 @@ class Score:
     areas: NDArray[np.float64]  # (n_classes + 2,): under the ROC, by class, micro, macro
 
 
+@dataclass(frozen=True)
+class Inferred:
+    """Labels from the ratings of some of the raters."""
+
+    items: NDArray[np.int64]  # (n_left,), ascending: those with a rating
+    label: NDArray[np.int64]  # (n_left,), places among the classes, -1 where there is none
+    probabilities: NDArray[np.float64]  # (n_left, n_classes)
+
+
 def draw(experiment: Experiment, realization: int) -> NDArray[np.intp]:
     """The place of each asked rater in the order in which an FOV's raters are drawn, (n_pairs,).
 
@@ -53,27 +62,64 @@ def draw(experiment: Experiment, realization: int) -> NDArray[np.intp]:
     return place
 
 
-def realize(experiment: Experiment, place: NDArray[np.intp], raters_per_fov: int) -> Score:
-    """The score of the labels inferred from `raters_per_fov` raters of each FOV that has so many.
+def first_drawn(experiment: Experiment, place: NDArray[np.intp], raters_per_fov: int) -> NDArray[np.bool_]:
+    """Who takes part, (n_pairs,): the first so many of each FOV that has so many; `place` is of `draw`."""
+    is_large = experiment.n_asked >= raters_per_fov
+    return (place < raters_per_fov) & is_large[experiment.pair_fov]
+
+
+def realize(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> Score:
+    """The score of the labels inferred from the raters drawn, in the FOVs that have any.
 
     Parameters
     ----------
     experiment : ratings and reference
-    place : (n_pairs,), see `draw`
-    raters_per_fov : from 1 on
+    is_drawn : (n_pairs,), see `first_drawn`
     """
-    is_large = experiment.n_asked >= raters_per_fov
-    is_drawn = (place < raters_per_fov) & is_large[experiment.pair_fov]
+    inferred = infer(experiment, is_drawn)
+    part = np.where(_is_judged(experiment, is_drawn), 0, -1)
+    counts = _count(experiment, inferred, part, 1)[0]
+    counts[:-1, -1] += experiment.unfound[_has_drawn(experiment, is_drawn)].sum(axis=0)
+    areas = np.full(len(experiment.classes) + 2, np.nan)
+    undetected, truth = experiment.undetected, experiment.truth
+    kernels.areas_of_found(inferred.items, inferred.label, undetected, truth, inferred.probabilities, areas)
+    return Score(len(np.unique(experiment.pair_rater[is_drawn])), counts, areas)
+
+
+def realize_by_fov(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """`Score.counts` of each FOV, (n_fovs, n_classes + 1, n_classes + 1); zero where nobody was drawn."""
+    part = np.where(_is_judged(experiment, is_drawn), experiment.item_fov, -1)
+    counts = _count(experiment, infer(experiment, is_drawn), part, experiment.n_fovs)
+    counts[:, :-1, -1] += experiment.unfound * _has_drawn(experiment, is_drawn)[:, np.newaxis]
+    return counts
+
+
+def infer(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> Inferred:
+    """Labels inferred from the ratings of the raters drawn, as `crowdtruth.truth.infer_labels` would."""
     items, left, occurring = _ratings_left(experiment, is_drawn)
     label, probabilities = _labels(experiment, left, _posteriors(experiment, left), occurring)
-    is_judged = is_large[experiment.item_fov] & (experiment.truth != NOT_JUDGED)
-    undetected, n_classes = experiment.undetected, len(experiment.classes)
-    counts = np.zeros((n_classes + 1, n_classes + 1), dtype=np.int64)
-    kernels.count_outcomes(items, label, undetected, experiment.truth, is_judged, counts)
-    counts[:-1, -1] += experiment.unfound[is_large].sum(axis=0)
-    areas = np.full(n_classes + 2, np.nan)
-    kernels.areas_of_found(items, label, undetected, experiment.truth, probabilities, areas)
-    return Score(len(np.unique(experiment.pair_rater[is_drawn])), counts, areas)
+    return Inferred(items, label, probabilities)
+
+
+def _has_drawn(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether anybody was drawn in each FOV, (n_fovs,)."""
+    return np.bincount(experiment.pair_fov[is_drawn], minlength=experiment.n_fovs) > 0
+
+
+def _is_judged(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the reference knows each item, and somebody was drawn there, (n_items,)."""
+    return _has_drawn(experiment, is_drawn)[experiment.item_fov] & (experiment.truth != NOT_JUDGED)
+
+
+def _count(
+    experiment: Experiment, inferred: Inferred, part: NDArray[np.integer[Any]], n_parts: int
+) -> NDArray[np.int64]:
+    """True by assigned in each part, (n_parts, n_classes + 1, n_classes + 1); objects without an anchor are not in."""
+    n_labels = len(experiment.classes) + 1
+    counts = np.zeros((n_parts, n_labels, n_labels), dtype=np.int64)
+    undetected, truth = experiment.undetected, experiment.truth
+    kernels.count_outcomes(inferred.items, inferred.label, undetected, truth, part.astype(np.int64), counts)
+    return counts
 
 
 def _ratings_left(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crowdtruth.parallel import track
 from crowdtruth.simulation.experiment import Experiment
-from crowdtruth.simulation.realization import draw, realize
+from crowdtruth.simulation.realization import draw, first_drawn, realize
 from crowdtruth.simulation.scores import metric_values, redundancy_rows
 from crowdtruth.simulation.workers import Workers
 
@@ -83,7 +83,7 @@ def run_block(every_k: Sequence[int], experiment: Experiment, numbers: Sequence[
     scores = []
     for number in numbers:
         place = draw(experiment, number)
-        scores += [realize(experiment, place, k) for k in every_k]
+        scores += [realize(experiment, first_drawn(experiment, place, k)) for k in every_k]
     return metric_values(experiment, scores).reshape(len(numbers), len(every_k), -1)
 
 

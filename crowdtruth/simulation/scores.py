@@ -20,30 +20,44 @@ COLUMNS = (
 def metric_names(experiment: Experiment) -> list[tuple[str, str]]:
     """Metric and class of each value of a realization, in the order of the rows; the class is empty for overall ones.
 
-    Detection (precision, recall, f1) is of anchors that are objects of the reference; class_accuracy, mcc, class_mcc
-    (one class against the rest) and auroc are among objects that were found; recall by class is the share found of the
-    objects of a class. Crowd tables have nothing about detection.
+    Those of `count_metric_names`, then auroc: micro, macro and of each class against the rest, among objects found.
+    """
+    classes = [experiment.classes[place] for place in experiment.true_classes]
+    return count_metric_names(experiment) + [("auroc", name) for name in ("micro", "macro", *classes)]
+
+
+def count_metric_names(experiment: Experiment) -> list[tuple[str, str]]:
+    """Metric and class of each value that follows from counts.
+
+    Detection (precision, recall, f1) is of anchors that are objects of the reference, recall by class the share found
+    of the objects of a class; class_accuracy, mcc and class_mcc (a class against the rest) are among objects found.
+    Crowd tables have nothing about detection.
     """
     classes = [experiment.classes[place] for place in experiment.true_classes]
     detection = [("precision", ""), ("recall", ""), ("f1", "")] if experiment.has_detection else []
-    overall = [("class_accuracy", ""), ("mcc", ""), ("auroc", "micro"), ("auroc", "macro")]
-    by_class = ["auroc", "class_mcc", "recall"] if experiment.has_detection else ["auroc", "class_mcc"]
-    return detection + overall + [(metric, name) for metric in by_class for name in classes]
+    overall = [*detection, ("class_accuracy", ""), ("mcc", "")]
+    by_class = ["class_mcc", "recall"] if experiment.has_detection else ["class_mcc"]
+    return overall + [(metric, name) for metric in by_class for name in classes]
 
 
 def metric_values(experiment: Experiment, scores: Sequence[Score]) -> NDArray[np.float64]:
     """The number of raters drawn, then the metrics of `metric_names`, of each score, (n_scores, 1 + n_metrics)."""
-    counts, areas = np.stack([score.counts for score in scores]), np.stack([score.areas for score in scores])
-    confusion, missed, wrong = counts[:, :-1, :-1], counts[:, :-1, -1], counts[:, -1, :-1]
-    found, true = confusion.sum(axis=2), experiment.true_classes
-    columns: list[Any] = [[score.n_unique_raters for score in scores]]
+    n_unique_raters = np.array([[score.n_unique_raters] for score in scores])
+    of_counts = count_metrics(experiment, np.stack([score.counts for score in scores]))
+    areas = np.stack([score.areas for score in scores])
+    return np.hstack([n_unique_raters, of_counts, areas[:, [MICRO, MACRO, *experiment.true_classes]]])
+
+
+def count_metrics(experiment: Experiment, counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """The metrics of `count_metric_names`: counts (..., n_classes + 1, n_classes + 1) as in `Score` -> (..., n)."""
+    confusion, missed, wrong = counts[..., :-1, :-1], counts[..., :-1, -1], counts[..., -1, :-1]
+    found, true = confusion.sum(axis=-1), experiment.true_classes
+    overall = [accuracy(confusion), matthews_correlation(confusion)]
+    by_class = [matthews_correlation(one_vs_rest(confusion))[..., true]]
     if experiment.has_detection:
-        columns += detection_scores(found.sum(axis=1), wrong.sum(axis=1), missed.sum(axis=1))
-    columns += [accuracy(confusion), matthews_correlation(confusion), areas[:, MICRO], areas[:, MACRO]]
-    columns += [*areas[:, true].T, *matthews_correlation(one_vs_rest(confusion))[:, true].T]
-    if experiment.has_detection:
-        columns += [*detection_scores(found, 0 * found, missed).recall[:, true].T]
-    return np.column_stack(columns).astype(np.float64)
+        overall = [*detection_scores(found.sum(axis=-1), wrong.sum(axis=-1), missed.sum(axis=-1)), *overall]
+        by_class.append(detection_scores(found, 0, missed).recall[..., true])
+    return np.concatenate([np.stack(overall, axis=-1), *by_class], axis=-1)
 
 
 def redundancy_rows(
