@@ -29,13 +29,50 @@ def test_count_matrix__counts_each_column_of_codes(rng, order, n_items):
     np.testing.assert_array_equal(counts, plain_counts(codes, N_CLASSES + 1).reshape(n_items, N_CLASSES + 1))
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("first", [0, 8])
-def test_count_in_bytes__counts_eight_classes(rng, order, first):
-    codes = np.asarray(rng.integers(0, 20, (600, 7)), dtype=np.uint8, order=order)
-    words = np.zeros(600, "<u8")
-    coincidence.count_in_bytes(codes, first, words)
-    np.testing.assert_array_equal(words.view(np.uint8).reshape(-1, 8), plain_counts(codes, 20)[:, first : first + 8])
+BY_ORDER = [("F", coincidence.count_in_bytes), ("C", coincidence.count_rows_in_bytes)]
+
+
+@pytest.mark.parametrize(("order", "count"), BY_ORDER)
+@pytest.mark.parametrize("first", [0, 8, 16])
+@pytest.mark.parametrize("kind", [float, np.int64])
+def test_count_in_bytes__counts_eight_classes(rng, order, count, first, kind):
+    values = np.asarray(rng.integers(0, 20, (600, 7)), dtype=kind, order=order)
+    words = np.full(600, 9, "<u8")
+    assert count(values, first, words) == 19
+    np.testing.assert_array_equal(words.view(np.uint8).reshape(-1, 8), plain_counts(values, 24)[:, first : first + 8])
+
+
+@pytest.mark.parametrize(("order", "count"), BY_ORDER)
+def test_count_in_bytes__leaves_missing_labels_out(order, count):
+    values = np.asarray([[np.nan, 2, np.nan], [np.nan, np.nan, np.nan]], order=order)
+    words = np.zeros(2, "<u8")
+    assert count(values, 0, words) == 2
+    assert words.tolist() == [1 << 16, 0]
+
+
+@pytest.mark.parametrize(("order", "count"), BY_ORDER)
+@pytest.mark.parametrize("value", [63.0, -1.0, -0.5, 0.5, 1e300, np.inf, -np.inf])
+def test_count_in_bytes__refuses_what_is_no_class(order, count, value):
+    assert count(np.asarray([[1.0, value]], order=order), 0, np.zeros(1, "<u8")) >= 63
+
+
+@pytest.mark.parametrize("n_raters", [1, 5, 255])
+@pytest.mark.parametrize("n_items", [0, 1, 300])
+def test_add_unlike__adds_up_pairs_by_number_of_ratings(rng, n_items, n_raters):
+    most = np.where(rng.random((n_items, 1)) < 0.3, 1, 30)  # some items unanimous
+    values = (rng.integers(0, 30, (n_items, n_raters)) % most).astype(float)
+    values[rng.random(values.shape) < 0.5 / n_raters] = np.nan
+    words = np.zeros((4, n_items), "<u8")
+    for w in range(4):
+        coincidence.count_rows_in_bytes(values, 8 * w, words[w])
+    unlike, given = np.zeros(256, np.int64), np.zeros(32, np.int64)
+    coincidence.add_unlike(words, unlike, given)
+    counts = plain_counts(values, 32).reshape(n_items, 32).astype(int)
+    total = counts.sum(axis=1)
+    expected = np.zeros(256, int)
+    np.add.at(expected, total, total**2 - (counts**2).sum(axis=1))
+    np.testing.assert_array_equal(unlike, expected)
+    np.testing.assert_array_equal(given, counts[total > 1].sum(axis=0))
 
 
 @pytest.mark.parametrize(("value", "code"), [(0.0, 0), (62.0, 62), (np.nan, 63)])

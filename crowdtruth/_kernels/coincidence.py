@@ -11,6 +11,7 @@ from crowdtruth._kernels._jit import kernel
 from crowdtruth._kernels._simd import add_to, load, scale
 
 _BLOCK = 512  # items whose counts stay in the nearest cache
+_BYTE = 256  # items whose ratings of a class, 255 at most, add up within 16 bits
 _ROWS = 64  # items turned into doubles at a time
 
 
@@ -41,20 +42,104 @@ def codes_seen(codes: Any) -> int:
 
 
 @kernel
-def count_in_bytes(codes: Any, first: int, words: Any) -> None:
-    """Add to byte c of ``words[i]`` the ratings of item i of class ``first + c``, for eight classes.
+def count_in_bytes(values: Any, first: int, words: Any) -> int:
+    """Ratings of item i of class ``first + c`` in byte c of ``words[i]``, for eight classes; (n_items,) uint64.
 
-    codes : (n_items, at most 255 raters), in either memory order.
-    words : (n_items,) uint64. A rating adds 1, shifted to its byte: a loop that runs in vectors.
+    values : (n_items, at most 255 raters) numbers, NaN where missing. In column order; `count_rows_in_bytes` does the
+        same in row order.
+    The largest class of all, 0 without any; 63 or more if a value is none of 0 … 62, and `words` are of no use.
+
+    A rating adds 1, shifted to its byte. No branch and no early end, so that the loop runs in vectors.
     """
-    for begin in range(0, codes.shape[0], _BLOCK):
+    most = 0
+    for begin in range(0, values.shape[0], _BLOCK):
         block = words[begin : begin + _BLOCK]
-        for j in range(codes.shape[1]):
-            column = codes[begin : begin + _BLOCK, j]
+        block[:] = 0
+        for j in range(values.shape[1]):
+            column = values[begin : begin + _BLOCK, j]
             for i in range(block.size):
-                shift = (np.int64(column[i]) - first) * 8
-                is_inside = (shift >= 0) & (shift < 64)
-                block[i] += np.uint64(is_inside) << np.uint64(shift & 63)
+                code = _class_of(column[i])
+                most = max(most, code)
+                byte = code - first
+                block[i] += np.uint64((byte >= 0) & (byte < 8)) << np.uint64((byte & 7) * 8)
+    return most
+
+
+@kernel
+def count_rows_in_bytes(values: Any, first: int, words: Any) -> int:
+    """What `count_in_bytes` does, item by item: fast where the ratings of an item lie side by side."""
+    most = 0
+    for i in range(values.shape[0]):
+        word = np.uint64(0)
+        for j in range(values.shape[1]):
+            code = _class_of(values[i, j])
+            most = max(most, code)
+            byte = code - first
+            word += np.uint64((byte >= 0) & (byte < 8)) << np.uint64((byte & 7) * 8)
+        words[i] = word
+    return most
+
+
+@kernel
+def _class_of(value: Any) -> Any:
+    """A whole number from 0 to 62 as it is, -8 for NaN, 64 for any other."""
+    is_inside = (value >= 0) & (value < 63)
+    code = np.int32(value if is_inside else 0)
+    if is_inside & (code == value):
+        return code
+    return np.int32(-8) if value != value else np.int32(64)  # noqa: PLR0124 - NaN is not itself
+
+
+@kernel
+def add_unlike(words: Any, unlike: Any, given: Any) -> None:
+    """Add what nominal alpha is made of, in whole numbers, so that no order of items changes it.
+
+    words : (n_words, n_items) uint64, ratings of class ``8 * w + c`` in byte c of ``words[w]``.
+    unlike : (256,) gains at m the ordered pairs of unlike ratings, m² − Σ n[c]², of items with m ratings.
+    given : (8 * n_words,) gains the ratings by class of items with two or more.
+    """
+    n_items = words.shape[1]
+    total, squares = np.empty(_BYTE, np.uint64), np.empty(_BYTE, np.uint64)
+    for begin in range(0, n_items, _BYTE):
+        size = min(_BYTE, n_items - begin)
+        total[:] = 0
+        squares[:] = 0
+        for w in range(words.shape[0]):
+            _add_bytes(words[w, begin : begin + size], total, squares)
+        for w in range(words.shape[0]):
+            _add_classes(words[w, begin : begin + size], total, given[8 * w : 8 * w + 8])
+        for i in range(size):
+            unlike[np.int64(total[i])] += np.int64(total[i]) * np.int64(total[i]) - np.int64(squares[i])
+
+
+@kernel
+def _add_bytes(words: Any, total: Any, squares: Any) -> None:
+    """Add the eight bytes of each word, and their squares: (n_items,) uint64 each."""
+    for i in range(words.size):
+        ratings, pairs = np.uint64(0), np.uint64(0)
+        for c in range(8):
+            n = (words[i] >> np.uint64(8 * c)) & np.uint64(255)
+            ratings += n
+            pairs += n * n
+        total[i] += ratings
+        squares[i] += pairs
+
+
+@kernel
+def _add_classes(words: Any, total: Any, given: Any) -> None:
+    """Add up byte c of all words of items with two ratings or more to ``given[c]``: at most 256 words, eight classes.
+
+    Every other byte at a time, in 16 bits each, which 256 bytes do not overflow.
+    """
+    bytes_apart = np.uint64(0x00FF00FF00FF00FF)
+    even, odd = np.uint64(0), np.uint64(0)
+    for i in range(words.size):
+        word = words[i] if total[i] > 1 else np.uint64(0)
+        even += word & bytes_apart
+        odd += (word >> np.uint64(8)) & bytes_apart
+    for c in range(4):
+        given[2 * c] += np.int64((even >> np.uint64(16 * c)) & np.uint64(0xFFFF))
+        given[2 * c + 1] += np.int64((odd >> np.uint64(16 * c)) & np.uint64(0xFFFF))
 
 
 @kernel

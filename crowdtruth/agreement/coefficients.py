@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crowdtruth.agreement.counts import ItemCounts, count_items, sum_coincidences, sum_over_groups
+from crowdtruth.agreement.counts import ItemCounts, as_matrix, count_items, sum_coincidences, sum_over_groups
 from crowdtruth.agreement.formulas import (
     Level,
     Weights,
@@ -19,6 +19,7 @@ from crowdtruth.agreement.formulas import (
     kappa_from,
     percent_from,
 )
+from crowdtruth.agreement.nominal import alpha_of_numbers
 from crowdtruth.agreement.pairs import count_pairs
 from crowdtruth.ratings import Ratings
 
@@ -51,6 +52,11 @@ def krippendorff_alpha(
     >>> round(krippendorff_alpha([[1, 1], [2, 2], [3, 2]], level="interval"), 3)
     0.706
     """
+    if level == "nominal" and classes is None and not isinstance(ratings, Ratings | ItemCounts):
+        ratings = as_matrix(ratings)
+        alpha = alpha_of_numbers(ratings)
+        if alpha is not None:
+            return alpha
     items = _as_items(ratings, classes)
     return float(alpha_from(sum_coincidences(items).sum(axis=0), level=level, classes=items.classes))
 

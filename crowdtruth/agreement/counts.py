@@ -77,7 +77,7 @@ def count_items(ratings: Ratings | ArrayLike, *, classes: Sequence[Any] | None =
         coincidence.count_ratings(ratings.item, ratings.label, counts)
         return ItemCounts(counts, np.bincount(ratings.item, minlength=ratings.n_items), names)
     matrix = as_matrix(ratings)
-    counted = _count_whole_numbers(matrix) if classes is None and matrix.dtype.kind in "iuf" else None
+    counted = _count_whole_numbers(matrix) if classes is None else None
     if counted is not None:
         return counted
     codes, names = encode_matrix(matrix, classes=classes)
@@ -96,16 +96,32 @@ def as_matrix(labels: ArrayLike) -> NDArray[Any]:
 
 def _count_whole_numbers(matrix: NDArray[Any]) -> ItemCounts | None:
     """Ratings by class of small whole numbers, eight classes at a time; None for others or too many raters."""
-    coded = _whole_number_codes(matrix) if matrix.shape[1] <= _MOST_RATERS else None
-    if coded is None:
+    words = ratings_in_bytes(matrix)
+    if words is None:
         return None
-    codes, classes = coded
-    counts = np.empty((len(matrix), len(classes)), dtype=np.int32)
-    for first in range(0, len(classes), 8):
-        words = np.zeros(len(matrix), dtype="<u8")
-        coincidence.count_in_bytes(codes, first, words)
-        counts[:, first : first + 8] = words.view(np.uint8).reshape(-1, 8)[:, : len(classes) - first]
+    counts = np.concatenate([word.view(np.uint8).reshape(-1, 8) for word in words], axis=1)
+    classes = np.flatnonzero(counts.any(axis=0))
+    counts = counts[:, classes].astype(np.int32)
     return ItemCounts(counts, np.einsum("ic->i", counts).astype(np.int64), classes)
+
+
+def ratings_in_bytes(matrix: NDArray[Any]) -> NDArray[np.uint64] | None:
+    """Ratings (n_items, n_raters) of class 8 w + c of each item in byte c of word w: (n_words, n_items).
+
+    None if a label is no whole number from 0 to 62, or ratings of an item do not fit a byte.
+    """
+    if matrix.dtype.kind not in "iuf" or matrix.shape[1] > _MOST_RATERS:
+        return None
+    count = coincidence.count_rows_in_bytes if matrix.flags.c_contiguous else coincidence.count_in_bytes
+    words = np.empty((1, len(matrix)), dtype="<u8")
+    most = int(count(matrix, 0, words[0]))
+    if most >= _MISSING:
+        return None
+    if most >= 8:
+        words = np.concatenate([words, np.empty((most // 8, len(matrix)), dtype="<u8")])
+    for w in range(1, len(words)):
+        count(matrix, 8 * w, words[w])
+    return words
 
 
 def _without_missing(counts: NDArray[np.int32], n_raters: int, classes: NDArray[Any]) -> ItemCounts:

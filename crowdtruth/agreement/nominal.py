@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from crowdtruth.agreement.counts import ItemCounts
+from crowdtruth._kernels import coincidence
+from crowdtruth.agreement.counts import ItemCounts, ratings_in_bytes
 from crowdtruth.agreement.formulas import Floats, beyond_chance, nonzero, ratio
 
 STATISTICS = ("alpha", "fleiss_kappa", "ac1", "percent_agreement")
@@ -65,14 +66,34 @@ def nominal_statistics(disagreed: Floats, ratings: Floats, unlike: Floats, items
     >>> dict(zip(STATISTICS, values.round(3).tolist()))
     {'alpha': 0.444, 'fleiss_kappa': 0.333, 'ac1': 0.333, 'percent_agreement': 0.667}
     """
-    given, shares = np.asarray(ratings, float), np.asarray(shares, float)
-    total = given.sum(axis=-1)
-    alpha = 1 - ratio((total - 1) * disagreed, total**2 - (given**2).sum(axis=-1))
+    shares = np.asarray(shares, float)
     agreed = 1 - ratio(unlike, items)
     share = shares / nonzero(shares.sum(axis=-1, keepdims=True))
     same = (share**2).sum(axis=-1)
     spread = (share * (1 - share)).sum(axis=-1) / max(share.shape[-1] - 1, 1)
+    alpha = nominal_alpha(disagreed, ratings)
     return np.stack([alpha, beyond_chance(agreed, same), beyond_chance(agreed, spread), agreed], axis=-1)
+
+
+def nominal_alpha(disagreed: ArrayLike, ratings: ArrayLike) -> Floats:
+    """Krippendorff's nominal alpha of sums as in `NominalSums`: (...) and (..., n_classes) -> (...)."""
+    given = np.asarray(ratings, float)
+    total = given.sum(axis=-1)
+    return 1 - ratio((total - 1) * disagreed, total**2 - (given**2).sum(axis=-1))
+
+
+def alpha_of_numbers(matrix: NDArray[Any]) -> float | None:
+    """Nominal alpha of labels (n_items, n_raters) that are whole numbers from 0 to 62; None for others.
+
+    No table of counts is made: ratings of an item by class are bytes of a word, what disagrees is added up by the
+    number of ratings.
+    """
+    words = ratings_in_bytes(matrix)
+    if words is None:
+        return None
+    unlike, given = np.zeros(256, dtype=np.int64), np.zeros(8 * len(words), dtype=np.int64)
+    coincidence.add_unlike(words, unlike, given)
+    return float(nominal_alpha((unlike[2:] / np.arange(1, 255)).sum(), given))
 
 
 def why_no_value(ratings: Floats) -> str:
