@@ -50,7 +50,7 @@ class ComparisonRules:
 class AnchorLabels:
     """What anchors are according to a reference. Anchors it says nothing about have no row."""
 
-    labels: pd.DataFrame  # anchor, fov, cohort, condition, true (empty: no object), reference
+    labels: pd.DataFrame  # anchor, fov, cohort, condition, true (empty: no object), reference, is_own: judged by itself
     unfound: pd.DataFrame  # fov, cohort, condition, true, reference: objects that have no anchor
     has_detection: bool  # False for crowd tables, where there is nothing to find
 
@@ -252,6 +252,7 @@ def _labels_of_cohort(reference: Reference, truth: pd.DataFrame, rules: Comparis
     is_clear = ~(is_object & is_ambiguous(labels["label"], rules))
     labels["true"] = labels["label"].astype("object").where(is_object, "")
     labels["reference"] = "cohort:" + labels["judge"] + "@" + labels["judged_in"]
+    labels["is_own"] = (labels["judge"] == labels["cohort"]) & (labels["judged_in"] == labels["condition"])
     has_detection = bool((reference.table["fov"] != "").any())
     return _anchor_labels(labels[is_clear], labels[:0], has_detection)
 
@@ -267,8 +268,9 @@ def _labels_of_tasks(reference: Reference, truth: pd.DataFrame, rules: Compariso
 def _anchor_labels(labels: pd.DataFrame, unfound: pd.DataFrame, has_detection: bool) -> AnchorLabels:
     """The columns of both tables, as text."""
     columns = [*_JUDGED_BY, "true", "reference"]
+    is_own = labels["is_own"].to_numpy(bool) if "is_own" in labels else np.zeros(len(labels), bool)
     return AnchorLabels(
-        labels[["anchor", *columns]].astype("str").reset_index(drop=True),
+        labels[["anchor", *columns]].astype("str").reset_index(drop=True).assign(is_own=is_own),
         unfound[columns].astype("str").reset_index(drop=True),
         has_detection,
     )

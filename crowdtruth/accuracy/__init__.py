@@ -4,6 +4,7 @@ Definitions are in docs/methods/accuracy.md. A score without anything to divide 
 in the file.
 """
 
+from crowdtruth.accuracy.curves import LabelCurves, label_curves
 from crowdtruth.accuracy.scores import label_accuracy, rater_accuracy
 from crowdtruth.outcomes import Outcomes, label_outcomes, rater_outcomes
 from crowdtruth.references import (
@@ -18,12 +19,14 @@ from crowdtruth.references import (
 
 __all__ = [
     "AnchorLabels",
+    "LabelCurves",
     "Outcomes",
     "Reference",
     "asked_fovs",
     "box_reference",
     "cohort_reference",
     "label_accuracy",
+    "label_curves",
     "label_of_anchors",
     "label_outcomes",
     "rater_accuracy",
