@@ -68,7 +68,7 @@ class CountedRatings:
         seen = in_scope(ItemCounts(items.counts[chosen], items.total[chosen], items.classes), scope)
         names = self.groups if groups is None else groups
         place = np.searchsorted(names, self.groups) if len(self.groups) else np.zeros(0, dtype=np.intp)
-        return NominalSums.of(seen, place[self.group[chosen]], len(names))
+        return NominalSums.of(seen, place[self.group[chosen]], max(len(names), 1))  # no anchor: one empty group
 
     def is_marked(self, least: int) -> NDArray[np.bool_]:
         """Anchors (n_anchors,) that got at least so many labels other than `undetected`."""
@@ -79,8 +79,8 @@ class CountedRatings:
         chosen = self.is_marked(least)
         where, rater = self.marks
         if scope == "detection_and_classification":
-            chosen = np.bincount(self.place, chosen, minlength=int(self.place.max(initial=-1)) + 1) > 0
             where, rater = self.asked
+            chosen = np.bincount(self.place, chosen, minlength=int(where.max(initial=-1)) + 1) > 0
         return len(np.unique(rater[chosen[where]]))
 
 

@@ -68,3 +68,23 @@ def kappa(first, second, classes, weight):
     observed = np.mean([weight(a, b) for a, b in both])
     expected = np.mean([weight(a, b) for a, _ in both for _, b in both])
     return (observed - expected) / (1 - expected) if expected < 1 - 1e-12 else np.nan
+
+
+def commonest(labels):
+    """The label given most often; on ties the first."""
+    return max(labels, key=labels.count)
+
+
+def rows_of_anchors(members, asked, raters):
+    """Labels of each anchor by those of `raters` who were asked, None without: anchor -> list.
+
+    members : (anchor, fov, rater, label); asked : (fov, rater).
+    """
+    fov_of = {anchor: fov for anchor, fov, _, _ in members}
+    rows = {}
+    for anchor, fov in fov_of.items():
+        given = {r: [x for a, _, who, x in members if (a, who) == (anchor, r)] for r in raters}
+        rows[anchor] = [
+            None if (fov, r) not in asked else commonest(given[r]) if given[r] else "undetected" for r in raters
+        ]
+    return rows
