@@ -96,15 +96,25 @@ def _words(rows: list[dict[str, Any]]) -> list[str]:
         of_scope = [row for row in rows if row["scope"] == scope and row["estimate"].is_known]
         if not of_scope:
             continue
-        said = joined((f"{row['level'].split(' (')[0]} {_where(row, of_scope)}".strip() for row in of_scope), most=12)
-        sentences.append(f"On “{question}” agreement is {said}.")
+        several = len({row["cohort"] for row in of_scope}) > 1
+        sentences.append(f"On “{question}” agreement is {joined(_by_cohort(of_scope, several), most=12)}.")
     return sentences
 
 
-def _where(row: Any, rows: list[Any]) -> str:
-    """Cohort and condition, as far as there are several."""
-    parts = [row[name] for name in ("cohort", "condition") if len({other[name] for other in rows}) > 1]
-    return f"in {', '.join(parts)}" if parts else ""
+def _by_cohort(rows: list[dict[str, Any]], several: bool) -> list[str]:
+    """Words for each cohort; conditions are named where the words differ between them."""
+    words = []
+    for cohort in dict.fromkeys(row["cohort"] for row in rows):
+        conditions: dict[str, list[str]] = {}
+        for row in rows:
+            if row["cohort"] == cohort:
+                conditions.setdefault(row["level"].split(" (")[0], []).append(row["condition"])
+        where = f" among {cohort}" if several else ""
+        words += [
+            level + where + (f" under {joined(names)}" if len(conditions) > 1 else "")
+            for level, names in conditions.items()
+        ]
+    return words
 
 
 def _all_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,24 +132,29 @@ def _all_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _pairs(inputs: Inputs) -> list[dict[str, Any]]:
-    """One entry per condition × scope: how pairs of raters spread, and those that agree least."""
+    """One entry per condition × scope: how pairs of raters spread, and those that agree least.
+
+    Pairs without an interval share too little to be called the worst.
+    """
     if not inputs.has("pairwise"):
         return []
     entries = []
     table = at_level(inputs.table("pairwise"), inputs.level)
     for (condition, scope), rows in in_order(table, ["condition", "scope"]):
         known = rows[rows["kappa"].notna()].sort_values(["kappa", "first", "second"], kind="stable")
-        worst = [
-            {"first": row["first"], "second": row["second"], "n_anchors": row["n_anchors"],
-             "estimate": Estimate(as_float(row["kappa"]), as_float(row["low"]), as_float(row["high"]))}
-            for row in known.head(_WORST_PAIRS).to_dict("records")
-        ]  # fmt: skip
+        ends = (known["kappa"].min(), known["kappa"].max()) if len(known) else (None, None)
         entries.append({
             "condition": condition, "question": _SCOPES.get(scope, scope), "n_pairs": len(rows), "n_known": len(known),
-            "median": number(median(known["kappa"])), "least": number(known["kappa"].min() if len(known) else None),
-            "most": number(known["kappa"].max() if len(known) else None), "worst": worst,
+            "median": number(median(known["kappa"])), "least": number(ends[0]), "most": number(ends[1]),
+            "worst": [_pair(row) for row in known[known["low"].notna()].head(_WORST_PAIRS).to_dict("records")],
         })  # fmt: skip
     return entries
+
+
+def _pair(row: Any) -> dict[str, Any]:
+    """Two raters and their kappa."""
+    kappa = Estimate(as_float(row["kappa"]), as_float(row["low"]), as_float(row["high"]))
+    return {"first": row["first"], "second": row["second"], "n_anchors": row["n_anchors"], "estimate": kappa}
 
 
 def _next_steps(rows: list[dict[str, Any]]) -> list[str]:

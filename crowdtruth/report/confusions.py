@@ -61,10 +61,10 @@ def _heat(rows: pd.DataFrame, source: str, order: dict[str, int]) -> Heat:
     place = (rows["true"].map(true.index).to_numpy(), rows["assigned"].map(assigned.index).to_numpy())
     np.add.at(counts, place, rows["count"].to_numpy(dtype=int))
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cells = [
-        (name or NO_OBJECT, [_cell(*numbers, name == other) for *numbers, other in zip(*row, assigned, strict=True)])
-        for name, *row in zip(true, counts, counts / totals, strict=True)
-    ]
+    cells = []
+    for name, row, shares in zip(true, counts, counts / totals, strict=True):
+        pieces = zip(row, shares, assigned, strict=True)
+        cells.append((name or NO_OBJECT, [_cell(count, share, name == other) for count, share, other in pieces]))
     return Heat(source, assigned, cells, _mistake(true, assigned, counts))
 
 

@@ -4,30 +4,33 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# first part of a figure's name -> section, what it shows; the longest that fits counts
+# kind of a figure, which is its name up to the first hyphen -> section, what it shows
 _CAPTIONS: Mapping[str, tuple[str, str]] = {
     "agreement": ("agreement", "Agreement of the raters of each cohort, with 95 % intervals."),
-    "pairwise": ("agreement", "Agreement of every two raters (Cohen's kappa)."),
-    "kappa": ("agreement", "Agreement of every two raters (Cohen's kappa)."),
-    "rater_map": ("agreement", "Raters on a map: near each other where they agree."),
-    "threshold": ("agreement", "How agreement and the number of objects depend on how marks are joined."),
-    "sweep": ("agreement", "How agreement and the number of objects depend on how marks are joined."),
+    "sweep": (
+        "agreement",
+        "Agreement and the number of anchors, by how much marks must overlap and how many are needed.",
+    ),
+    "pairwise": ("agreement", "Every two raters; dark squares are pairs who agree."),
+    "kappa": ("agreement", "Agreement of pairs of raters, by cohort; a point is a pair."),
+    "rater_map": ("agreement", "Raters on a map: near each other where they agree. Directions mean nothing."),
+    "raters": ("raters", "All raters on one scale, with 95 % intervals."),
+    "drift": ("raters", "Raters over time."),
     "precision_recall": ("raters", "Finding objects: precision against recall, with 95 % bands."),
     "roc": ("raters", "Naming objects: sensitivity against 1 − specificity, with 95 % bands."),
-    "accuracy": ("raters", "Scores against the reference, with 95 % intervals."),
-    "raters": ("raters", "Scores of all raters against the reference, with 95 % intervals."),
-    "rater": ("raters", "Scores of all raters against the reference, with 95 % intervals."),
-    "confusion": ("raters", "What is taken for what."),
-    "anchor": ("raters", "What is taken for what, by object."),
+    "roc_conditions": ("raters", "Naming objects under each condition, with 95 % bands."),
+    "confusion": ("raters", "What is taken for what by the raters of a cohort."),
+    "anchor_confusion": ("raters", "How many raters of an anchor say what, by its class."),
     "ease": ("raters", "How many objects are marked by at least so many raters."),
-    "self_agreement": ("suggestions", "Agreement of each rater with themselves between conditions."),
-    "comparison": ("suggestions", "Values by rater under each condition."),
-    "segmented": ("suggestions", "Share of objects whose suggested outline is accepted rightly."),
-    "proportion": ("suggestions", "Share of objects whose suggested outline is accepted rightly."),
-    "outline": ("suggestions", "Accepted outlines against traced ones."),
+    "self_agreement": ("suggestions", "Agreement of each rater with themselves in another round; a point is a rater."),
+    "proportion_clicked": ("suggestions", "Share of marks that are accepted suggestions; a point is a rater."),
+    "segmented": ("suggestions", "Share of objects whose accepted outline is inferred to be right; a point is a FOV."),
+    "outlines": ("suggestions", "Overlap of accepted outlines with traced ones."),
+    "outlines_joint": ("suggestions", "Overlap of accepted outlines with traced ones, by two measures."),
     "redundancy": ("redundancy", "How good inferred labels are with fewer raters per FOV; bands hold 95 % of draws."),
-    "plan": ("redundancy", "How many raters per FOV reach the target."),
-}  # fmt: skip
+    "redundancy_boxes": ("redundancy", "How good inferred labels are with fewer raters per FOV; a box is all draws."),
+    "plan": ("redundancy", "Raters per FOV that reach the target; bars are what the pilot allows."),
+}
 _ELSEWHERE = "method"
 
 
@@ -56,10 +59,7 @@ def figures_of(section: str, figures: Mapping[str, str]) -> list[Figure]:
 
 def _place(name: str) -> tuple[str, str]:
     """Section and caption of a figure."""
-    for start in sorted(_CAPTIONS, key=len, reverse=True):
-        if name.startswith(start):
-            return _CAPTIONS[start]
-    return _ELSEWHERE, name.replace("_", " ").capitalize()
+    return _CAPTIONS.get(name.partition("-")[0], (_ELSEWHERE, name.replace("_", " ").capitalize()))
 
 
 def _data_uri(svg: str) -> str:

@@ -29,8 +29,8 @@ DEFINITIONS: Mapping[str, str] = {
     "MCC": "Matthews' correlation of true and given classes: 1 for all right, 0 for what chance would give.",
     "Alpha, kappa": "Agreement of raters beyond chance: 1 for full agreement, 0 for what chance would give.",
     "AC1": "An agreement coefficient that stays stable where nearly all objects are of one class.",
-    "Poor … near perfect": "Words for agreement after Fleiss, Landis and Koch: poor below 0, slight to 0.2, fair to 0.4, "
-    "moderate to 0.6, substantial to 0.8, near perfect above.",
+    "Poor … near perfect": "Words for agreement after Fleiss, Landis and Koch: poor below 0, slight to 0.2, fair to "
+    "0.4, moderate to 0.6, substantial to 0.8, near perfect above.",
     "AUROC": "The probability that an object of a class gets a higher probability for it than one of another class.",
     "Holm": "P-values made larger for the number of tests, so that few are small by chance.",
 }  # fmt: skip

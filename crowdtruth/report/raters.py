@@ -42,6 +42,7 @@ class Card:
 
     rater: str
     cohort: str
+    place: int  # among the raters, for links
     sentences: Sequence[str]
     counts: str
     scores: Sequence[Score]
@@ -61,8 +62,8 @@ def raters(inputs: Inputs) -> Section:
     usual = usual_scores(table)
     heats, changes = confusions(inputs), drifts(inputs)
     cards = [
-        _card(rater, rows, usual, heats.get(rater), changes.of.get(rater))
-        for (rater,), rows in in_order(table, ["rater"])
+        _card(place, rows, usual, heats.get(rater), changes.of.get(rater))
+        for place, ((rater,), rows) in enumerate(in_order(table, ["rater"]))
     ]
     cards.sort(key=lambda card: card.cohort)
     body = {
@@ -90,7 +91,7 @@ def usual_scores(table: pd.DataFrame) -> Mapping[tuple[str, str, str], float]:
 
 
 def _card(
-    rater: str, rows: pd.DataFrame, usual: Mapping[tuple[str, str, str], float], heat: Heat | None, drift: Drift | None
+    place: int, rows: pd.DataFrame, usual: Mapping[tuple[str, str, str], float], heat: Heat | None, drift: Drift | None
 ) -> Card:
     """The card of one rater, from their rows in raters.csv."""
     cohort, scores = str(rows["cohort"].iloc[0]), []
@@ -103,7 +104,7 @@ def _card(
             scores.append(Score(name, values))
     sentences = _compared(scores, cohort)
     return Card(
-        str(rater), cohort, sentences, _counts(rows), scores, heat, drift,
+        str(rows["rater"].iloc[0]), cohort, place, sentences, _counts(rows), scores, heat, drift,
         is_below=any(value.side < 0 for score in scores for _, value in score.values),
     )  # fmt: skip
 
@@ -117,13 +118,12 @@ def _counts(rows: pd.DataFrame) -> str:
 
 def _compared(scores: Sequence[Score], cohort: str) -> list[str]:
     """How a rater differs from the cohort, where the interval says so; and what they find and name."""
-    sentences = [_level_sentence(scores)]
-    told = []
+    sentences, told = [_level_sentence(scores)], []
     for score in scores:
-        for condition, value in score.values:
-            if value.side and score.name in _IN_WORDS:
-                words = _IN_WORDS[score.name][value.side > 0]
-                told.append(words + (f" ({condition})" if len(score.values) > 1 else ""))
+        for side, words in zip((-1, 1), _IN_WORDS.get(score.name, ()), strict=False):
+            where = [condition for condition, value in score.values if value.side == side]
+            if where:
+                told.append(words + (f" ({joined(where)})" if len(where) < len(score.values) else ""))
     has_usual = any(value.has_interval and isfinite(value.usual) for score in scores for _, value in score.values)
     if told:
         sentences.append(f"Compared with the median of {cohort}: {joined(told, most=9)}.")

@@ -1,7 +1,6 @@
 """Section 4, whether suggestions (or any other condition) change what raters say."""
 
 from itertools import combinations
-from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -31,12 +30,12 @@ def suggestions(inputs: Inputs) -> Section:
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
     themselves, paired, tests = _self_agreement(inputs), _paired(inputs), _tests(inputs)
     words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
-    words += [sentence for entry in themselves for sentence in entry["words"]]
+    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves)
     body = {"self_agreement": themselves, "paired": paired, "tests": tests}
     if not (themselves or paired or tests):
         absent = "There are several conditions, but no rater was asked about the same objects under two of them."
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
-    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join(words[1:3]))
+    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join(words[1:2]))
 
 
 def _self_agreement(inputs: Inputs) -> list[dict[str, Any]]:
@@ -47,31 +46,50 @@ def _self_agreement(inputs: Inputs) -> list[dict[str, Any]]:
     table = table[table["scope"] == (_SCOPE if _SCOPE in set(table["scope"]) else table["scope"].iloc[0])]
     entries = []
     for (first, second), rows in in_order(table, ["first_condition", "second_condition"]):
-        known = rows[rows["kappa"].notna()]
         raters = [
-            {"rater": row["rater"], "cohort": row["cohort"], "n_anchors": row["n_anchors"],
-             "estimate": Estimate(as_float(row["kappa"]), as_float(row["low"]), as_float(row["high"])),
-             "clicked": number(100 * as_float(row["proportion_clicked"]), 0) if "proportion_clicked" in rows else "–"}
+            {
+                **{name: row[name] for name in ("rater", "cohort", "n_anchors")},
+                "estimate": Estimate(as_float(row["kappa"]), as_float(row["low"]), as_float(row["high"])),
+                "clicked": as_float(row.get("proportion_clicked")),
+            }
             for row in rows.to_dict("records")
-        ]  # fmt: skip
-        entries.append({"first": first, "second": second, "raters": raters, "words": _self_words(first, second, known)})
+        ]
+        words = _self_words(first, second, [row["estimate"].value for row in raters if row["estimate"].is_known])
+        entries.append({
+            "first": first, "second": second, "raters": raters, "words": words,
+            "cohorts": [_of_cohort(name, raters) for name in dict.fromkeys(row["cohort"] for row in raters)],
+        })  # fmt: skip
     return entries
 
 
-def _self_words(first: str, second: str, known: pd.DataFrame) -> list[str]:
-    """How raters agree with themselves, and how much they click, in a sentence."""
-    if known.empty:
-        return []
-    middle = median(known["kappa"])
-    level = agreement_level(min(middle, 1.0))
-    sentences = [
+def _self_words(first: str, second: str, kappas: list[float]) -> str:
+    """How raters agree with themselves, in a sentence."""
+    if not kappas:
+        return ""
+    level = agreement_level(min(median(kappas), 1.0))
+    return (
         f"Between {first} and {second} the middle rater's agreement with themselves is {level} "
-        f"(kappa {number(middle)}; {counted(len(known), 'rater')})."
+        f"(kappa {number(median(kappas))}; {counted(len(kappas), 'rater')})."
+    )
+
+
+def _of_cohort(name: str, raters: list[dict[str, Any]]) -> dict[str, Any]:
+    """How the raters of a cohort spread: kappa, and clicks in 100 marks."""
+    own = [row for row in raters if row["cohort"] == name]
+    known = [row["estimate"].value for row in own if row["estimate"].is_known]
+    span = f"{number(min(known))} to {number(max(known))}" if known else "–"
+    clicked = number(100 * median([row["clicked"] for row in own]), 0)
+    return {"cohort": name, "n_raters": len(known), "median": number(median(known)), "span": span, "clicked": clicked}
+
+
+def _clicks(entries: list[dict[str, Any]]) -> list[str]:
+    """How many of their marks the middle rater accepts from suggestions, under each condition that has some."""
+    shares = {entry["second"]: median([row["clicked"] for row in entry["raters"]]) for entry in entries}
+    return [
+        f"Under {condition} the middle rater's marks are accepted suggestions in {in_hundred(share)} cases."
+        for condition, share in shares.items()
+        if share > 0
     ]
-    clicked = median(known["proportion_clicked"]) if "proportion_clicked" in known else float("nan")
-    if isfinite(clicked):
-        sentences.append(f"Under {second} {in_hundred(clicked)} marks of the middle rater are accepted suggestions.")
-    return sentences
 
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
@@ -109,14 +127,16 @@ def signed(value: float) -> str:
 
 
 def _tests(inputs: Inputs) -> list[dict[str, Any]]:
-    """The rank tests of the run, those of conditions among them."""
+    """The rank tests of the run between conditions."""
     if not inputs.has("comparisons"):
         return []
     rows = []
-    for row in inputs.table("comparisons").to_dict("records"):
+    table = inputs.table("comparisons")
+    table = table[table["question"].str.endswith("by conditions") & table["p_holm"].notna()]
+    for row in table.to_dict("records"):
         p = as_float(row["p_holm"])
         rows.append({
-            **{name: row[name] for name in ("table", "question", "first", "second", "grouping", "condition")},
+            **{name: row[name] for name in ("question", "cohort", "first", "second", "grouping", "condition")},
             "medians": f"{number(row['median_first'])} and {number(row['median_second'])}",
             "n": f"{row['n_first']} and {row['n_second']}", "effect": f"{row['effect']} {number(row['effect_size'])}",
             "p": "< 0.001" if p < 0.001 else number(p, 3), "is_clear": p < _SIGNIFICANT,

@@ -18,7 +18,7 @@ class Estimate:
 
     Examples
     --------
-    >>> str(Estimate(0.662, 0.6, 0.715)), str(Estimate(0.5)), str(Estimate())
+    >>> str(Estimate(0.662, 0.6, 0.718)), str(Estimate(0.5)), str(Estimate())
     ('0.66 (0.60 to 0.72)', '0.50 (no interval)', '–')
     """
 

@@ -141,12 +141,10 @@
     const fov = data.fovs[item.fov].fov;
     el("anchor-fov").textContent = (fov ? `FOV ${fov}. ` : "") + `Hardest for cohort ${item.cohort}, condition ${item.condition}: `
       + `entropy ${item.entropy.toFixed(2)}, disagreement ${item.disagreement.toFixed(2)}.`;
+    fill_conditions(item);
     show_inferred(item);
     show_votes(item);
-    if (has_boxes) {
-      fill_conditions(item);
-      show_view(item);
-    }
+    if (has_boxes) show_view(item);
   }
 
   function show_inferred(item) {
@@ -170,16 +168,18 @@
     }
   }
 
+  const is_shown = (one) => !condition || one[1] === condition;
+
   function show_votes(item) {
     const body = el("votes").tBodies[0];
     body.replaceChildren();
     const counts = new Map();
-    const places = item.ratings.map((one, number) => number);
-    const first = (number) => Number(item.ratings[number][1] !== item.condition);
-    places.sort((one, other) => first(one) - first(other)); // the condition in which it is hardest comes first
+    const places = item.ratings.map((one, number) => number).filter((number) => is_shown(item.ratings[number]));
+    for (const number of places) counts.set(item.ratings[number][2], (counts.get(item.ratings[number][2]) || 0) + 1);
+    const common = (number) => counts.get(item.ratings[number][2]) * data.classes.length - item.ratings[number][2];
+    places.sort((one, other) => common(other) - common(one)); // those who said the same stand together
     for (const number of places) {
       const [rater, under, said, label, , kind] = item.ratings[number];
-      if (under === item.condition) counts.set(said, (counts.get(said) || 0) + 1);
       const row = make("tr");
       if (class_name(said) !== inferred_for(item, rater, under)) row.className = "differs";
       const name = class_name(said) + (label !== said ? ` (${class_name(label)})` : "");
@@ -194,7 +194,7 @@
       body.append(row);
     }
     const words = [...counts].sort((one, other) => other[1] - one[1]).map(([place, count]) => `${count} × ${class_name(place)}`);
-    el("said").textContent = words.length ? `Under ${item.condition}: ${words.join(", ")}.` : "";
+    el("said").textContent = words.join(", ") + ". Bold: not the inferred label.";
   }
 
   function fill_conditions(item) {
@@ -233,7 +233,7 @@
     const step = (xmax - xmin) / 130;
     item.ratings.forEach((one, number) => {
       const [rater, under, said, label, mark, kind] = one;
-      if (!mark || (condition && under !== condition)) return;
+      if (!mark || !is_shown(one)) return;
       const depth = equal.get(String(mark)) || 0;
       equal.set(String(mark), depth + 1);
       const box = mark.map((value, side) => value + (side < 2 ? -depth : depth) * step);
@@ -348,10 +348,14 @@
       go(at + (event.key === "ArrowRight" ? 1 : -1));
     }
   });
+  el("condition").addEventListener("change", () => {
+    condition = el("condition").value;
+    show_votes(data.items[shown[at]]);
+    if (has_boxes) show_view(data.items[shown[at]]);
+  });
   el("export-csv").addEventListener("click", () => save("hardest_anchors.csv", "text/csv", as_csv()));
   if (has_boxes) {
     el("export-coco").addEventListener("click", () => save("hardest_anchors.json", "application/json", as_coco()));
-    el("condition").addEventListener("change", () => { condition = el("condition").value; show_view(data.items[shown[at]]); });
   } else {
     el("viewer").classList.add("plain");
   }
