@@ -1,9 +1,13 @@
 """Where realizations are done: here, on threads, or on the workers of a Dask cluster."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+_PATIENCE = 10
+"""Seconds to wait for a scheduler."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,20 @@ class Workers:
 
         tasks = (delayed(function)(shared, item) for item in items)
         if self.address is None:
-            yield from Parallel(n_jobs=self.jobs, prefer="threads", return_as="generator")(tasks)
+            yield from _closing(Parallel(n_jobs=self.jobs, prefer="threads", return_as="generator")(tasks))
         else:
             with _on_cluster(self.address, shared):
-                yield from Parallel(n_jobs=-1, return_as="generator")(tasks)
+                yield from _closing(Parallel(n_jobs=-1, return_as="generator")(tasks))
+
+
+def _closing(results: Any) -> Iterator[Any]:
+    """The results; joblib warns of those that nobody takes any more, which an interruption need not."""
+    try:
+        for result in results:  # noqa: UP028 - `yield from` would close the results before the warning is off
+            yield result
+    finally:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            results.close()
 
 
 @contextmanager
@@ -42,7 +56,7 @@ def _on_cluster(address: str, shared: Any) -> Iterator[None]:
     import joblib
 
     try:
-        client = Client(address)
+        client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise ValueError(f"no Dask scheduler answers at {address}: {error}") from error
     with client, joblib.parallel_config(backend="dask", scatter=[shared]):
