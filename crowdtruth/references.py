@@ -325,13 +325,23 @@ def asked_fovs(
     >>> asked_fovs(truth, assignments, pd.DataFrame({"rater": ["r", "s"], "cohort": ["P", "NP"]}))["fov"].tolist()
     ['f']
     """
+    asked = asked_raters(truth, assignments, raters, cohorts)
+    return asked[["cohort", "condition", "fov"]].drop_duplicates()
+
+
+def asked_raters(
+    truth: pd.DataFrame,
+    assignments: pd.DataFrame,
+    raters: pd.DataFrame,
+    cohorts: Mapping[str, Sequence[str]] | None = None,
+) -> pd.DataFrame:
+    """The same with the raters who were asked: cohort, condition, fov, rater."""
     unions = cohorts or {name: (name,) for name in truth["cohort"].unique()}
     parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["cohort", "part"])
-    asked = assignments.merge(raters.rename(columns={"cohort": "part"}), on="rater").merge(
-        parts.astype("str"), on="part"
-    )
+    members = raters.rename(columns={"cohort": "part"}).merge(parts.astype("str"), on="part")[["rater", "cohort"]]
+    asked = assignments[["fov", "rater", "condition"]].merge(members, on="rater")
     inferred = truth[["cohort", "condition"]].drop_duplicates()
-    return asked.merge(inferred, on=["cohort", "condition"])[["cohort", "condition", "fov"]].drop_duplicates()
+    return asked.merge(inferred, on=["cohort", "condition"])[["cohort", "condition", "fov", "rater"]]
 
 
 def at_level(table: pd.DataFrame, grouping: Grouping | None, *, keep_grouped: bool = False) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Definitions are in docs/methods/accuracy.md. A score without anything to divide 
 in the file.
 """
 
+from crowdtruth.accuracy.confusions import anchor_confusion, rater_confusion
 from crowdtruth.accuracy.curves import LabelCurves, label_curves
 from crowdtruth.accuracy.scores import label_accuracy, rater_accuracy
 from crowdtruth.outcomes import Outcomes, label_outcomes, rater_outcomes
@@ -22,6 +23,7 @@ __all__ = [
     "LabelCurves",
     "Outcomes",
     "Reference",
+    "anchor_confusion",
     "asked_fovs",
     "box_reference",
     "cohort_reference",
@@ -30,6 +32,7 @@ __all__ = [
     "label_of_anchors",
     "label_outcomes",
     "rater_accuracy",
+    "rater_confusion",
     "rater_outcomes",
     "task_reference",
 ]

@@ -274,7 +274,7 @@ def _numbers_of(sums: _Sums) -> NDArray[np.int64]:
     """What each score is a share of, (n_judged, n_scores)."""
     totals = sums.totals()
     wrong = totals[:, 0]
-    right, true, assigned, missed = np.moveaxis(totals[:, 1:].reshape(len(totals), 4, -1), 1, 0)
+    right, true, assigned, missed = np.moveaxis(totals[:, 1:].reshape(len(totals), 4, (totals.shape[1] - 1) // 4), 1, 0)
     found, n_missed = true.sum(axis=1), missed.sum(axis=1)
     overall = [found + wrong, found + n_missed, found + wrong + n_missed, found, found]
     occurs = true + assigned > 0
