@@ -89,6 +89,38 @@ def test_krippendorff_alpha__equals_the_krippendorff_package(level, missing):
         assert krippendorff_alpha(matrix, level=level) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("n_classes", [1, 2, 8, 9, 63])
+@pytest.mark.parametrize("missing", [0, 0.4])
+def test_krippendorff_alpha__is_one_for_all_forms_of_the_same_labels(n_classes, missing):
+    rng = np.random.default_rng(8)
+    truth = rng.integers(0, n_classes, (700, 1))
+    matrix = np.where(rng.random((700, 6)) < 0.5, truth, rng.integers(0, n_classes, (700, 6))).astype(float)
+    matrix[rng.random(matrix.shape) < missing] = np.nan
+    names = np.where(np.isnan(matrix), "", np.nan_to_num(matrix).astype(int).astype(str))
+    forms = [matrix, np.asfortranarray(matrix), matrix.astype(np.float32), matrix[::1, ::-1], matrix + 0.5, names]
+    expected = krippendorff_alpha(count_items(names))
+    for form in forms:
+        assert krippendorff_alpha(form) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    if n_classes > 1:
+        package = krippendorff.alpha(matrix.T, level_of_measurement="nominal")
+        assert expected == pytest.approx(package, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int8, np.uint8, bool])
+def test_krippendorff_alpha__takes_whole_numbers_of_any_kind(kind):
+    matrix = np.random.default_rng(2).integers(0, 2, (50, 4)).astype(kind)
+    expected = krippendorff.alpha(matrix.T.astype(float), level_of_measurement="nominal")
+    assert krippendorff_alpha(matrix) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_raters", [254, 255, 256, 300])
+def test_krippendorff_alpha__of_many_raters_counts_beyond_a_byte(n_raters):
+    matrix = np.random.default_rng(5).integers(0, 2, (30, n_raters)).astype(float)
+    matrix[:10] = 1  # as many ratings of one class as there are raters
+    expected = krippendorff.alpha(matrix.T, level_of_measurement="nominal")
+    assert krippendorff_alpha(matrix) == pytest.approx(expected, abs=1e-12)
+
+
 def test_fleiss_kappa__equals_statsmodels():
     rng = np.random.default_rng(4)
     matrix = np.where(rng.random((60, 6)) < 0.5, rng.integers(0, 4, (60, 1)), rng.integers(0, 4, (60, 6)))

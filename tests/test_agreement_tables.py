@@ -14,8 +14,10 @@ from crowdtruth.agreement import (
     krippendorff_alpha,
     pairwise_table,
     rater_map,
+    rater_map_table,
     self_agreement,
 )
+from crowdtruth.taxonomy import group_labels, parse_taxonomy
 
 FEW = {"n_replicates": 200}
 
@@ -207,6 +209,116 @@ def test_self_agreement__equals_scikit_learn():
         assert row.n_anchors == len(own)
 
 
+def clicks_of(ratings, share):
+    """A mark for each label that is one; of the condition e, so many of each rater are clicks."""
+    marks = ratings[ratings["label"] != "undetected"]
+    place = marks.groupby(["rater", "condition"]).cumcount()
+    size = marks.groupby(["rater", "condition"])["label"].transform("size")
+    is_click = (marks["condition"] == "e") & (place < share * size)
+    return marks.assign(kind=np.where(is_click, "click", "box"))[["rater", "condition", "kind"]]
+
+
+def test_self_agreement__counts_the_clicks_of_each_rater_alone():
+    ratings = study().replace({"rater": {"r0": "NP.1", "r1": "NP.10", "r2": "NP.11"}})
+    marks = clicks_of(ratings, 0.25)
+    marks.loc[marks["rater"] == "NP.10", "kind"] = "click"
+    table = self_agreement(ratings, annotations=marks, scopes=["classification"], **FEW).set_index("rater")
+    for rater, row in table.iterrows():
+        own = marks[marks["rater"] == rater]
+        second = own[own["condition"] == row["second_condition"]]
+        assert row["n_marks_first"] == (own["condition"] == row["first_condition"]).sum()
+        assert row["n_marks_second"] == len(second)
+        assert row["n_clicks_second"] == (second["kind"] == "click").sum()
+        assert row["proportion_clicked"] == pytest.approx((second["kind"] == "click").mean())
+    assert table.loc["NP.10", "proportion_clicked"] == 1
+    assert table.loc["NP.1", "proportion_clicked"] == pytest.approx(0.25, abs=0.01)
+
+
+def test_self_agreement__compares_every_two_conditions_that_without_clicks_first():
+    ratings = study(conditions=("b", "e", "u"))
+    marks = clicks_of(ratings, 0.5)
+    marks.loc[(marks["condition"] == "b") & (np.arange(len(marks)) % 5 == 0), "kind"] = "click"
+    table = self_agreement(ratings, annotations=marks, scopes=["classification"], **FEW)
+    found = table[["first_condition", "second_condition"]].drop_duplicates()
+    assert found.to_numpy().tolist() == [["u", "b"], ["u", "e"], ["b", "e"]]
+
+
+def test_self_agreement__without_marks_knows_no_clicks():
+    ratings = study()
+    table = self_agreement(ratings, scopes=["classification"], **FEW)
+    assert set(table["first_condition"]) == {"e"}  # by name, where clicks say nothing
+    assert table[["n_clicks_second", "proportion_clicked"]].isna().all(axis=None)
+    detected = ratings[(ratings["label"] != "undetected") & (ratings["condition"] == "u")].groupby("rater").size()
+    assert table["n_marks_second"].tolist() == detected.tolist()
+
+
+def test_self_agreement__of_one_condition_has_no_rows():
+    table = self_agreement(study(conditions=["u"]), **FEW)
+    assert table.empty
+    assert "proportion_clicked" in table
+
+
+def grouped_labels(ratings, grouping):
+    return ratings.assign(label=group_labels(ratings["label"], grouping))
+
+
+KINDS = parse_taxonomy(
+    {
+        "name": "cells",
+        "levels": ["kind"],
+        "classes": [
+            {"name": "tumor", "kind": "tumor"},
+            {"name": "stroma", "kind": "other"},
+            {"name": "lymphocyte", "kind": "other"},
+            {"name": "debris", "kind": "AMBIGUOUS"},
+        ],
+    }
+).grouping("kind")
+
+
+@pytest.mark.parametrize("weights", [None, "quadratic"])
+@pytest.mark.parametrize(
+    "table_of", [agreement_table, pairwise_table, self_agreement], ids=["cohorts", "between", "within"]
+)
+def test_agreement_tables__group_labels_before_counting(table_of, weights):
+    ratings = study()
+    ratings.loc[::7, "label"] = "debris"
+    options = {} if table_of is agreement_table else {"weights": weights}
+    both = table_of(ratings, groupings=[None, KINDS], **options, **FEW)
+    grouped = table_of(grouped_labels(ratings, KINDS), classes=KINDS.classes, **options, **FEW)
+    found = both[both["grouping"] == "kind"].reset_index(drop=True)
+    # a replicate as large as the value counts half, and weighted sums in another order may tell the two apart
+    pd.testing.assert_frame_equal(found, grouped.assign(grouping="kind"), atol=0.01)
+    assert len(both) == 2 * len(grouped)
+    assert (both.loc[both["grouping"] == "raw", "n_anchors"] == grouped["n_anchors"].to_numpy()).all()
+
+
+def test_pairwise_table__of_raw_labels_outside_the_grouping_names_them():
+    with pytest.raises(ValueError, match="labels outside the taxonomy: 'mast cell'"):
+        pairwise_table(study().replace({"label": {"tumor": "mast cell"}}), groupings=[KINDS], **FEW)
+
+
+def test_rater_map_table__has_a_map_for_each_condition_grouping_and_scope():
+    pairs = pairwise_table(study(), groupings=[None, KINDS], **FEW)
+    table = rater_map_table(pairs, seed=1)
+    assert [*table] == ["condition", "grouping", "scope", "rater", "cohort", "x", "y"]
+    assert len(table) == 2 * 2 * 2 * 6
+    assert table.set_index("rater")["cohort"].to_dict() == {f"r{i}": "NP" if i % 2 else "P" for i in range(6)}
+    key = ["condition", "grouping", "scope"]
+    for values, places in table.groupby(key):
+        own = pairs[(pairs[key] == list(values)).all(axis=1)]
+        expected = rater_map(kappa_matrix(own), seed=1).positions
+        np.testing.assert_array_equal(places[["x", "y"]], expected[["x", "y"]])
+
+
+def test_rater_map_table__leaves_raters_without_a_link_to_the_others_empty():
+    pairs = pairwise_table(study(conditions=["u"]), scopes=["classification"], **FEW)
+    pairs.loc[(pairs["first"] == "r2") | (pairs["second"] == "r2"), "kappa"] = np.nan
+    table = rater_map_table(pairs).set_index("rater")
+    assert table.index[table["x"].isna()].tolist() == ["r2"]
+    assert table.loc["r2", "cohort"] == "P"
+
+
 def test_self_agreement__leaves_out_who_was_asked_under_one_condition_only():
     ratings = study()
     ratings = ratings[~((ratings["rater"] == "r2") & (ratings["condition"] == "e"))]
@@ -274,6 +386,8 @@ SQUARE = pd.DataFrame([[1, 2], [2, 1]])
         (lambda: agreement_table(study(), min_detections=[-1]), r"from 0; got \[-1\]"),
         (lambda: agreement_table(study(), classes=["tumor"]), "labels outside the classes"),
         (lambda: agreement_table(study().assign(fov=study()["rater"])), "an anchor lies in one FOV; 'a0' has several"),
+        (lambda: self_agreement(study(), between=["ue"]), "between two conditions, first and second; got 'ue'"),
+        (lambda: self_agreement(study(), annotations=study()), "missing: kind"),
         (lambda: self_agreement(study(), between=[("u", "b")]), "no ratings under condition 'b'; there are"),
         (lambda: rater_map(SQUARE), "kappa is at most 1, got 2"),
         (lambda: rater_map(SQUARE.iloc[:1]), r"symmetric square; got a table of \(1, 2\)"),
