@@ -84,9 +84,8 @@ def ease_of_detection(
     tables = []
     judged = ["cohort", "condition", "reference"]
     for names, rows in objects.groupby(judged):
-        table = _shares(rows, fovs, resample, options)
-        table[judged] = names
-        tables.append(table.assign(grouping=level))
+        base = {column: str(name) for column, name in zip(judged, names, strict=True)}
+        tables.append(_shares(rows, fovs, resample, options).assign(**base, grouping=level))
     return pd.concat(tables, ignore_index=True)[[*COLUMNS]]
 
 

@@ -105,8 +105,9 @@ def label_curves(
         if n_without_mass:
             messages.append(_SAY_WITHOUT_MASS.format(n_without_mass, *key))
         detected = [_detection(rows, unfound, least_detections)] if labels.has_detection else []
+        parts = [part for part in (*detected, classified) if part.areas]
         base = dict(zip(("who", "condition", "reference"), key, strict=True), grouping=level)
-        for part in (*detected, classified):
+        for part in parts:
             group, n_groups, resampled = _groups(part.fov, labels.has_detection, fovs, resample)
             interval = _interval(part, group, n_groups, options)
             scores.append(_score_rows(part, interval).assign(**base, resampled=resampled))
@@ -197,7 +198,7 @@ def _interval(part: _Ranked, group: Codes, n_groups: int, options: dict[str, Any
         rows = [part.summary(weights[begin : begin + step], group) for begin in range(0, len(weights), step)]
         return np.concatenate(rows)
 
-    return bootstrap(np.eye(n_groups), statistic, **options)
+    return bootstrap(np.eye(max(1, n_groups)), statistic, **options)
 
 
 def _score_rows(part: _Ranked, interval: Interval) -> pd.DataFrame:
