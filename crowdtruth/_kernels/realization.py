@@ -14,11 +14,16 @@ from crowdtruth._kernels._jit import kernel
 _DIGIT = 11
 """Bits sorted by at a time: six times eleven cover a double."""
 
+N_DIGITS = 1 << _DIGIT
+
+_BELOW, _TIED, _WINS = 0, 2, 4
+"""Rows of the scratch of areas: items not of the class and of it that are below, the same two tied, pairs won."""
+
 _fused_pass, _normalise, _log_prior = em.fused_pass, em.normalise, em.log_prior
 
 
 @kernel
-def codes_left(codes: Any, pair: Any, is_drawn: Any, occurs: Any) -> tuple[int, int]:
+def codes_left(codes: Any, pair: Any, is_drawn: Any, occurs: Any) -> int:
     """Mark in `occurs`, (n_codes,), all zero before, the codes that drawn raters gave; returns how many ratings.
 
     pair (n_ratings,): which (FOV, rater) pair each rating belongs to; is_drawn (n_pairs,) zeros and ones.
@@ -167,124 +172,63 @@ def count_outcomes(items: Any, label: Any, undetected: int, truth: Any, part: An
 
 
 @kernel
-def areas_of_found(items: Any, label: Any, undetected: int, truth: Any, probabilities: Any, areas: Any) -> None:  # noqa: PLR0917
-    """Areas under the ROC among objects that were found, by class, then micro and macro, into `areas`.
+def area_under_roc(probabilities: Any, true: Any, order: Any, scratch: Any, areas: Any) -> None:
+    """Areas under the ROC of each class against the rest, then of all pooled, into `areas`, (n_classes + 1,).
 
-    truth (n_items,), -1 for what is not judged or no object; probabilities (n_left, n_classes), taken among the classes
-    that the objects found are of, with sum 1. areas (n_classes + 2,), all NaN before.
+    probabilities (n_items * n_classes,), item by item, and their places in `order`, ascending; true (n_items,); scratch
+    (5, n_classes + 1), all zero before. Equal probabilities count half: the area is the chance that an item of the
+    class has more probability of it than another item. `areas` stays as it is where a side is empty.
     """
-    n_classes = probabilities.shape[1]
-    found, column = np.empty(items.shape[0], np.int64), np.full(n_classes, -1)
-    n_found = _find(items, label, undetected, truth, found, column)
-    n_present = 0
-    for k in range(n_classes):
-        if column[k] >= 0:
-            column[k] = n_present
-            n_present += 1
-    shares, true = np.zeros((n_found, n_present)), np.empty(n_found, np.int64)
-    n_rows = 0
-    for place in found[:n_found]:
-        mass = 0.0
-        for k in range(n_classes):
-            if column[k] >= 0:
-                mass += probabilities[place, k]
-        if mass > 0.0:
-            true[n_rows] = column[truth[items[place]]]
-            for k in range(n_classes):
-                if column[k] >= 0:
-                    shares[n_rows, column[k]] = probabilities[place, k] / mass
-            n_rows += 1
-    of_present = np.full(n_present + 2, np.nan)
-    area_under_roc(shares[:n_rows], true[:n_rows], of_present)
-    for k in range(n_classes):
-        if column[k] >= 0:
-            areas[k] = of_present[column[k]]
-    areas[n_classes], areas[n_classes + 1] = of_present[n_present], of_present[n_present + 1]
-
-
-@kernel
-def _find(items: Any, label: Any, undetected: int, truth: Any, found: Any, column: Any) -> int:  # noqa: PLR0917
-    """Places of the objects that were found, into `found`; marks their classes in `column`; returns how many."""
-    n_found = 0
-    for place in range(items.shape[0]):
-        true = truth[items[place]]
-        if true >= 0 and label[place] not in (-1, undetected):
-            found[n_found] = place
-            column[true] = 0
-            n_found += 1
-    return n_found
-
-
-@kernel
-def area_under_roc(probabilities: Any, true: Any, areas: Any) -> None:
-    """Areas under the ROC of each class against the rest, then of all pooled, then their mean, into `areas`.
-
-    probabilities (n_items, n_classes), not negative; true (n_items,); areas (n_classes + 2,), NaN before and where a
-    side is empty. Equal probabilities count half: the area is the chance that an item of the class has more
-    probability of it than another item.
-    """
-    n_classes = probabilities.shape[1]
-    flat = probabilities.reshape(-1)
-    order = ascending(flat)
-    below, tied = np.zeros((2, n_classes + 1)), np.zeros((2, n_classes + 1))  # other items, items of the class
-    wins = np.zeros(n_classes + 1)
-    begin = 0
+    n_classes = areas.shape[0] - 1
+    begin, end = 0, 0
     while begin < order.shape[0]:
-        end = begin
-        while end < order.shape[0] and flat[order[end]] == flat[order[begin]]:
+        while end < order.shape[0] and probabilities[order[end]] == probabilities[order[begin]]:
             k = order[end] % n_classes
             hit = 1 if true[order[end] // n_classes] == k else 0
-            tied[hit, k] += 1.0
-            tied[hit, n_classes] += 1.0
+            scratch[_TIED + hit, k] += 1.0
+            scratch[_TIED + hit, n_classes] += 1.0
             end += 1
         for place in range(begin, end):
-            _settle(order[place] % n_classes, below, tied, wins)
-        _settle(n_classes, below, tied, wins)
+            _settle(order[place] % n_classes, scratch)
+        _settle(n_classes, scratch)
         begin = end
     for k in range(n_classes + 1):
-        if below[0, k] > 0.0 and below[1, k] > 0.0:
-            areas[k] = wins[k] / (below[0, k] * below[1, k])
-    areas[n_classes + 1] = _mean_of_defined(areas[:n_classes])
+        n_pairs = scratch[_BELOW, k] * scratch[_BELOW + 1, k]
+        if n_pairs > 0.0:
+            areas[k] = scratch[_WINS, k] / n_pairs
 
 
 @kernel
-def _mean_of_defined(values: Any) -> float:
-    """Mean of the values that are not NaN; NaN where all are."""
-    total, n = 0.0, 0
-    for value in values:
-        if not np.isnan(value):
-            total += value
-            n += 1
-    return total / n if n > 0 else np.nan
-
-
-@kernel
-def _settle(k: int, below: Any, tied: Any, wins: Any) -> None:
-    """Count the wins of tied items of class k, and let them be below all that follow."""
-    wins[k] += tied[1, k] * (below[0, k] + 0.5 * tied[0, k])
+def _settle(k: int, scratch: Any) -> None:
+    """Count the pairs that tied items of class k win, and let them be below all that follow."""
+    scratch[_WINS, k] += scratch[_TIED + 1, k] * (scratch[_BELOW, k] + 0.5 * scratch[_TIED, k])
     for hit in range(2):
-        below[hit, k] += tied[hit, k]
-        tied[hit, k] = 0.0
+        scratch[_BELOW + hit, k] += scratch[_TIED + hit, k]
+        scratch[_TIED + hit, k] = 0.0
 
 
 @kernel
-def ascending(values: Any) -> Any:
-    """Places of values that are not negative, from the smallest up, (n,); equal ones as they come. A radix sort."""
-    n = values.shape[0]
-    bits = values.view(np.int64)  # the bits of doubles from 0 on are in the order of the doubles
-    order, other = np.arange(n), np.empty(n, np.int64)
-    counts = np.empty((1 << _DIGIT) + 1, np.int64)
+def ascending(bits: Any, order: Any, other: Any, counts: Any) -> bool:
+    """A radix sort of the bits of doubles from 0 on, (n,): their order is that of the doubles; equal ones as they come.
+
+    order (n,): 0 … n - 1 before; other (n,); counts (`N_DIGITS` + 1,). True if the sorted places end in `order`, false
+    if in `other`.
+    """
+    n = bits.shape[0]
+    in_order = True
     for shift in range(0, 64, _DIGIT):
-        counts[:] = 0
+        for digit in range(counts.shape[0]):
+            counts[digit] = 0
         for i in range(n):
-            counts[((bits[i] >> shift) & ((1 << _DIGIT) - 1)) + 1] += 1
-        if n > 0 and counts[((bits[0] >> shift) & ((1 << _DIGIT) - 1)) + 1] == n:
-            continue
+            counts[((bits[i] >> shift) & (N_DIGITS - 1)) + 1] += 1
+        if n > 0 and counts[((bits[0] >> shift) & (N_DIGITS - 1)) + 1] == n:
+            continue  # all alike
         for digit in range(1, counts.shape[0]):
             counts[digit] += counts[digit - 1]
+        source, target = (order, other) if in_order else (other, order)
         for place in range(n):
-            digit = (bits[order[place]] >> shift) & ((1 << _DIGIT) - 1)
-            other[counts[digit]] = order[place]
+            digit = (bits[source[place]] >> shift) & (N_DIGITS - 1)
+            target[counts[digit]] = source[place]
             counts[digit] += 1
-        order, other = other, order
-    return order
+        in_order = not in_order
+    return in_order

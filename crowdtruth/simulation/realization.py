@@ -26,9 +26,6 @@ from crowdtruth.truth.expectation import (
 )
 from crowdtruth.truth.squarem import squarem
 
-MICRO, MACRO = -2, -1
-"""Places of the pooled and of the mean area among `Score.areas`."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -36,7 +33,7 @@ class Score:
 
     n_unique_raters: int
     counts: NDArray[np.int64]  # (n_classes + 1, n_classes + 1): true by assigned; no object, not found last
-    areas: NDArray[np.float64]  # (n_classes + 2,): under the ROC, by class, micro, macro
+    areas: NDArray[np.float64]  # (n_classes + 1,): under the ROC, by class, pooled; NaN where undefined
 
 
 @dataclass(frozen=True)
@@ -80,10 +77,7 @@ def realize(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> Score:
     part = np.where(_is_judged(experiment, is_drawn), 0, -1)
     counts = _count(experiment, inferred, part, 1)[0]
     counts[:-1, -1] += experiment.unfound[_has_drawn(experiment, is_drawn)].sum(axis=0)
-    areas = np.full(len(experiment.classes) + 2, np.nan)
-    undetected, truth = experiment.undetected, experiment.truth
-    kernels.areas_of_found(inferred.items, inferred.label, undetected, truth, inferred.probabilities, areas)
-    return Score(len(np.unique(experiment.pair_rater[is_drawn])), counts, areas)
+    return Score(len(np.unique(experiment.pair_rater[is_drawn])), counts, _areas_of_found(experiment, inferred))
 
 
 def realize_by_fov(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -120,6 +114,34 @@ def _count(
     undetected, truth = experiment.undetected, experiment.truth
     kernels.count_outcomes(inferred.items, inferred.label, undetected, truth, part.astype(np.int64), counts)
     return counts
+
+
+def _areas_of_found(experiment: Experiment, inferred: Inferred) -> NDArray[np.float64]:
+    """Areas under the ROC among objects that were found, of each class against the rest, and pooled, (n_classes + 1,).
+
+    Probabilities are taken among the classes that these objects are of, with sum 1; see `crowdtruth.curves`.
+    """
+    true, label = experiment.truth[inferred.items], inferred.label
+    found = np.flatnonzero((true >= 0) & (label >= 0) & (label != experiment.undetected))
+    n_objects = np.bincount(true[found], minlength=len(experiment.classes))
+    present = np.flatnonzero(n_objects)
+    chances = inferred.probabilities[found[:, np.newaxis], present]
+    mass = chances.sum(axis=1)
+    chances, true = chances[mass > 0] / mass[mass > 0, np.newaxis], true[found[mass > 0]]
+    areas = np.full(len(experiment.classes) + 1, np.nan)
+    areas[[*present, -1]] = _areas(chances, np.searchsorted(present, true))
+    return areas
+
+
+def _areas(chances: NDArray[np.float64], true: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Areas under the ROC of each class and of all pooled: (n_items, n_classes), (n_items,) -> (n_classes + 1,)."""
+    n_areas = chances.shape[1] + 1
+    bits = chances.ravel().view(np.int64)
+    order, other = np.arange(len(bits)), np.empty(len(bits), np.int64)
+    is_in_order = kernels.ascending(bits, order, other, np.empty(kernels.N_DIGITS + 1, np.int64))
+    areas, scratch = np.full(n_areas, np.nan), np.zeros((5, n_areas))
+    kernels.area_under_roc(chances.ravel(), true, order if is_in_order else other, scratch, areas)
+    return areas
 
 
 def _ratings_left(

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdtruth.curves import mean_of_defined
 from crowdtruth.metrics import accuracy, detection_scores, matthews_correlation, one_vs_rest
 from crowdtruth.simulation.experiment import Experiment
-from crowdtruth.simulation.realization import MACRO, MICRO, Score
+from crowdtruth.simulation.realization import Score
 
 COLUMNS = (
     *("realization", "cohort", "condition", "reference", "grouping", "raters_per_fov", "n_fovs", "n_unique_raters"),
@@ -45,7 +46,8 @@ def metric_values(experiment: Experiment, scores: Sequence[Score]) -> NDArray[np
     n_unique_raters = np.array([[score.n_unique_raters] for score in scores])
     of_counts = count_metrics(experiment, np.stack([score.counts for score in scores]))
     areas = np.stack([score.areas for score in scores])
-    return np.hstack([n_unique_raters, of_counts, areas[:, [MICRO, MACRO, *experiment.true_classes]]])
+    by_class, micro = areas[:, experiment.true_classes], areas[:, -1:]
+    return np.hstack([n_unique_raters, of_counts, micro, mean_of_defined(by_class)[:, np.newaxis], by_class])
 
 
 def count_metrics(experiment: Experiment, counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
