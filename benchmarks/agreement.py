@@ -1,7 +1,8 @@
-"""Agreement: alpha beside the krippendorff package, all pairwise kappas beside scikit-learn, replicates of alpha.
+"""Agreement: alpha beside the krippendorff package, all pairwise kappas beside scikit-learn, and the tables of a run.
 
 Each peer gets the ratings in the form it takes: krippendorff a matrix of doubles, raters × items, NaN where missing.
-Ours gets the same memory (transposed, without a copy) and, in a row of its own, the codes of a ratings table.
+Ours gets the same memory (transposed, without a copy) and, in rows of their own, the same matrix with the ratings of an
+item side by side, and the codes of a ratings table.
 """
 
 import statistics
@@ -12,10 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from crowdtruth.agreement import count_items, krippendorff_alpha, pairwise_kappa, sum_coincidences
+from crowdtruth.agreement import (
+    agreement_sweep,
+    count_items,
+    krippendorff_alpha,
+    pairwise_kappa,
+    pairwise_table,
+    rater_map_table,
+    self_agreement,
+    sum_coincidences,
+)
 from crowdtruth.agreement.formulas import alpha_from
-from crowdtruth.ratings import Ratings
+from crowdtruth.clustering import sweep
+from crowdtruth.ratings import Ratings, rate_anchors
 from crowdtruth.resampling import bootstrap
+from crowdtruth.synthetic import synthesise
+from crowdtruth.taxonomy import load_taxonomy
 
 N_CLASSES = 8
 
@@ -38,6 +51,7 @@ def run(quick: bool = False) -> list[dict]:
         *_kappas(1_238, 18, runs),
         *_kappas(100_000 // scale, 25, runs, n_pairs=300 if not quick else 10),
         *_replicates(runs),
+        *_tables("demo" if quick else "nucls", min(runs, 3)),
     ]
 
 
@@ -47,9 +61,11 @@ def _alpha(n_items: int, n_raters: int, runs: int) -> list[dict]:
 
     by_rater = np.ascontiguousarray(labels_of(n_items, n_raters, missing=0.05).T)
     item, rater = np.nonzero(~np.isnan(by_rater.T))
+    by_item = np.ascontiguousarray(by_rater.T)
     codes = Ratings(item, rater, by_rater.T[item, rater].astype(np.int32), n_items, n_raters, N_CLASSES)
     tools: dict[str, Callable[[], Any]] = {
         "crowdtruth": lambda: krippendorff_alpha(by_rater.T),
+        "crowdtruth, items in rows": lambda: krippendorff_alpha(by_item),
         "crowdtruth, from codes": lambda: krippendorff_alpha(codes),
         "krippendorff": lambda: krippendorff.alpha(by_rater, level_of_measurement="nominal"),
     }
@@ -82,6 +98,38 @@ def _replicates(runs: int) -> list[dict]:
         "crowdtruth": lambda: bootstrap(sum_coincidences(count_items(labels), fov), alpha_from).value
     }
     return _compared("2,000 replicates of alpha, BCa", "1,238 × 18, 53 FOVs", tools, runs)
+
+
+def _tables(preset: str, runs: int) -> list[dict]:
+    """The tables of a run, of labels grouped in two ways, with 2,000 replicates each."""
+    study, taxonomy = synthesise(preset, seed=0).study, load_taxonomy("nucls")
+    located = sweep(study.annotations, [0.25, 0.5, 0.75])
+    at = located[0.25]
+    ratings = rate_anchors(at.members, study.assignments, study.raters, at.anchors)
+    groupings = {"groupings": [taxonomy.grouping("main"), taxonomy.grouping("super")]}
+    asked = (study.assignments, study.raters, study.fovs)
+    pairs = pairwise_table(ratings, study.fovs, **groupings)
+    tables: dict[str, Callable[[], Any]] = {
+        "agreement at 3 thresholds": lambda: agreement_sweep(located, *asked, min_detections=[1, 2, 3], **groupings),
+        "agreement of every two raters": lambda: pairwise_table(ratings, study.fovs, **groupings),
+        "self-agreement": lambda: self_agreement(ratings, study.fovs, annotations=study.annotations, **groupings),
+        "rater maps": lambda: rater_map_table(pairs),
+    }
+    size = f"{preset}: {len(study.raters)} raters, {len(study.annotations):,} marks"
+    return [_timed(work, size, table, runs) for work, table in tables.items()]
+
+
+def _timed(work: str, size: str, table: Callable[[], Any], runs: int) -> dict:
+    """Median time of a table, after a first one, and its number of rows."""
+    n_rows, seconds = len(table()), []
+    for _ in range(runs):
+        start = time.perf_counter()
+        table()
+        seconds.append(time.perf_counter() - start)
+    median = statistics.median(seconds)
+    return {
+        "work": work, "size": size, "tool": "crowdtruth", "median_s": median, "runs": runs, "note": f"{n_rows:,} rows",
+    }  # fmt: skip
 
 
 def _compared(work: str, size: str, tools: dict[str, Callable[[], Any]], runs: int) -> list[dict]:

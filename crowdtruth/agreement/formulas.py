@@ -129,8 +129,8 @@ def kappa_from_margins(observed: ArrayLike, first: ArrayLike, second: ArrayLike,
     """Cohen's kappa of weighted disagreement (...) and the two raters' counts of classes (..., n_classes) -> (...)."""
     one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     disagreement = disagreement_weights(weights, one.shape[-1])
-    expected = ((one @ disagreement) * other).sum(axis=-1)
-    return 1 - ratio(np.asarray(observed, dtype=float) * one.sum(axis=-1), expected)
+    expected = np.einsum("...c,...c->...", one @ disagreement, other)
+    return 1 - ratio(np.asarray(observed, dtype=float) * np.einsum("...c->...", one), expected)
 
 
 def disagreement_weights(weights: Weights, n_classes: int) -> Floats:

@@ -90,9 +90,8 @@ class _PairSums:
         seen = tables[..., :n_raw, :n_raw]
         weight = disagreement_weights(weights, n_classes)[np.ix_(place, place)]
         into = np.eye(n_classes)[place]
-        first, second = (seen.sum(axis=axis).transpose(1, 0, 2) @ into for axis in (-1, -2))
-        is_same = (place[:, None] == place).astype(np.int32)
-        same = np.einsum("pck,ck->p", seen.sum(axis=1), is_same).astype(float)
+        first, second = (np.einsum(f"pgck->gp{side}", seen) @ into for side in "ck")
+        same = np.einsum("pgck,ck->p", seen, (place[:, None] == place).astype(float))
         return cls(np.einsum("pgck,ck->gp", seen, weight), first, second, same)
 
 

@@ -78,8 +78,8 @@ def nominal_statistics(disagreed: Floats, ratings: Floats, unlike: Floats, items
 def nominal_alpha(disagreed: ArrayLike, ratings: ArrayLike) -> Floats:
     """Krippendorff's nominal alpha of sums as in `NominalSums`: (...) and (..., n_classes) -> (...)."""
     given = np.asarray(ratings, float)
-    total = given.sum(axis=-1)
-    return 1 - ratio((total - 1) * disagreed, total**2 - (given**2).sum(axis=-1))
+    total = np.einsum("...c->...", given)
+    return 1 - ratio((total - 1) * disagreed, total**2 - np.einsum("...c,...c->...", given, given))
 
 
 def alpha_of_numbers(matrix: NDArray[Any]) -> float | None:
