@@ -41,20 +41,25 @@ class Figure:
     name: str
     caption: str
     source: str  # data URI
+    is_first: bool  # of its kind; the others are folded away
 
 
 def figures_of(section: str, figures: Mapping[str, str]) -> list[Figure]:
-    """The figures of a section, by name; those of unknown names stand in the last section.
+    """The figures of a section, in the order given; those of unknown names stand in the last section.
 
     Examples
     --------
     >>> [figure.name for figure in figures_of("agreement", {"roc": "<svg/>", "rater_map": "<svg/>"})]
     ['rater_map']
     """
-    placed = {name: _place(name) for name in sorted(figures)}
-    return [
-        Figure(name, caption, _data_uri(figures[name])) for name, (where, caption) in placed.items() if where == section
-    ]
+    kinds: set[str] = set()
+    found = []
+    for name, svg in figures.items():
+        where, caption = _place(name)
+        if where == section:
+            found.append(Figure(name, caption, _data_uri(svg), is_first=name.partition("-")[0] not in kinds))
+            kinds.add(name.partition("-")[0])
+    return found
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ _IN_WORDS = {
     "precision": ("marks more that is no object", "marks less that is no object"),
     "class_accuracy": ("names what is found wrongly more often", "names what is found rightly more often"),
 }
+_FLAGGED = ("recall", "class_accuracy")
 _LEAST_OF_A_COHORT = 3
 
 
@@ -34,6 +35,12 @@ class Score:
 
     name: str
     values: Sequence[tuple[str, Estimate]]  # condition, value
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the interval lies below the cohort's median under every condition that has one."""
+        sides = [value.side for _, value in self.values if value.has_interval]
+        return bool(sides) and max(sides) < 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Card:
     scores: Sequence[Score]
     confusion: Heat | None
     drift: Drift | None
-    is_below: bool  # some interval lies below the cohort's median
+    is_below: bool  # finds or names less than the cohort's median, under every condition
 
 
 def raters(inputs: Inputs) -> Section:
@@ -105,7 +112,7 @@ def _card(
     sentences = _compared(scores, cohort)
     return Card(
         str(rows["rater"].iloc[0]), cohort, place, sentences, _counts(rows), scores, heat, drift,
-        is_below=any(value.side < 0 for score in scores for _, value in score.values),
+        is_below=any(score.is_below for score in scores if score.name in _FLAGGED),
     )  # fmt: skip
 
 
@@ -180,8 +187,8 @@ def _next_steps(cards: Sequence[Card]) -> list[str]:
     steps = []
     if below:
         steps.append(
-            f"Below the median of their cohort in some score, by more than its interval: {joined(below, most=12)}. "
-            "Of many raters and scores a few stand out by chance; see in section 6 what they said before you conclude."
+            f"Finding or naming less than the median of their cohort, beyond the interval: {joined(below, most=12)}. "
+            "Some are always below a median; see in section 6 what they said before you conclude."
         )
     if drifting:
         steps.append(

@@ -1,16 +1,19 @@
 """Section 4, whether suggestions (or any other condition) change what raters say."""
 
 from itertools import combinations
+from math import isfinite
 from typing import Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from crowdtruth.agreement import agreement_level
 from crowdtruth.report.agreement import at_level
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, in_order
 from crowdtruth.report.raters import SCORES
-from crowdtruth.report.words import Estimate, as_float, counted, in_hundred, joined, median, number
+from crowdtruth.report.words import NOTHING, Estimate, as_float, counted, in_hundred, joined, median, number
+from crowdtruth.resampling import bootstrap
 
 _NAME, _TITLE = "suggestions", "Do suggestions change what raters say?"
 _SIGNIFICANT = 0.05
@@ -31,7 +34,7 @@ def suggestions(inputs: Inputs) -> Section:
     themselves, paired, tests = _self_agreement(inputs), _paired(inputs), _tests(inputs)
     words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
     words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves)
-    body = {"self_agreement": themselves, "paired": paired, "tests": tests}
+    body = {"self_agreement": themselves, "paired": paired, "tests": tests, "scores": list(SCORES.values())}
     if not (themselves or paired or tests):
         absent = "There are several conditions, but no rater was asked about the same objects under two of them."
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
@@ -93,25 +96,34 @@ def _clicks(entries: list[dict[str, Any]]) -> list[str]:
 
 
 def _paired(inputs: Inputs) -> list[dict[str, Any]]:
-    """Median difference of each score between two conditions over the raters who worked under both."""
+    """Mean difference of each score between two conditions, over the raters who worked under both."""
     if not inputs.has("raters"):
         return []
     rows = []
     for (cohort,), table in in_order(inputs.table("raters"), ["cohort"]):
-        for first, second in combinations(sorted(table["condition"].astype("str").unique()), 2):
+        for first, second in combinations(dict.fromkeys(table["condition"].astype("str")), 2):
             before, after = (table[table["condition"] == name].set_index("rater") for name in (first, second))
-            for name in SCORES:
-                change = (after[name].astype(float) - before[name].astype(float)).dropna()
-                if len(change):
-                    place = {"cohort": cohort, "first": first, "second": second, "score": SCORES[name]}
-                    rows.append(place | _changes(change))
+            changes = [(after[name].astype(float) - before[name].astype(float)).dropna() for name in SCORES]
+            if any(len(change) for change in changes):
+                n_raters = max(len(change) for change in changes)
+                values = [mean_change(change.to_numpy(dtype=np.float64)) for change in changes]
+                rows.append({"cohort": cohort, "first": first, "second": second, "n": n_raters, "changes": values})
     return rows
 
 
-def _changes(change: pd.Series) -> dict[str, Any]:
-    """The median of some differences, and how many go up and down."""
-    rose, fell = int((change > 0).sum()), int((change < 0).sum())
-    return {"median": signed(median(change)), "rose": rose, "fell": fell, "n": len(change)}
+def mean_change(change: NDArray[np.float64]) -> str:
+    """The mean of differences (n_raters,), with its interval over raters.
+
+    Examples
+    --------
+    >>> mean_change(np.array([0.1, 0.1])), mean_change(np.array([-0.25])), mean_change(np.array([]))
+    ('+0.10 (+0.10 to +0.10)', '−0.25 (no interval)', '–')
+    """
+    if not len(change):
+        return NOTHING
+    found = bootstrap(np.stack([change, np.ones(len(change))], axis=1), lambda sums: sums[..., 0] / sums[..., 1])
+    value, low, high = (float(bound) for bound in (found.value, found.low, found.high))
+    return f"{signed(value)} ({f'{signed(low)} to {signed(high)}' if isfinite(low) else 'no interval'})"
 
 
 def signed(value: float) -> str:

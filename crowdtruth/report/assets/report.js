@@ -171,6 +171,7 @@
   const is_shown = (one) => !condition || one[1] === condition;
 
   function show_votes(item) {
+    el("votes").className = condition ? "one" : "";
     const body = el("votes").tBodies[0];
     body.replaceChildren();
     const counts = new Map();
@@ -181,14 +182,15 @@
     for (const number of places) {
       const [rater, under, said, label, , kind] = item.ratings[number];
       const row = make("tr");
-      if (class_name(said) !== inferred_for(item, rater, under)) row.className = "differs";
+      row.classList.toggle("differs", class_name(said) !== inferred_for(item, rater, under));
+      row.classList.toggle("chosen", el("filter-rater").value === String(rater));
       const name = class_name(said) + (label !== said ? ` (${class_name(label)})` : "");
       const cell = make("td");
       const swatch = make("span", undefined, "swatch");
       swatch.style.background = data.classes[said][1];
       cell.append(swatch, name);
       row.append(make("td", data.raters[rater][0]), make("td", data.raters[rater][1]), make("td", under), cell,
-        make("td", said === UNDETECTED ? "looked, marked nothing" : HOW[kind] || ""));
+        make("td", said === UNDETECTED ? "marked nothing" : HOW[kind] || ""));
       row.addEventListener("mouseenter", () => highlight(number));
       row.addEventListener("mouseleave", () => highlight(-1));
       body.append(row);
@@ -197,9 +199,17 @@
     el("said").textContent = words.join(", ") + ". Bold: not the inferred label.";
   }
 
+  function condition_of(item, chosen) {
+    // the one in which the anchor is hardest, unless the rater who is filtered for is in question elsewhere
+    const who = chosen.rater === "" ? -1 : Number(chosen.rater);
+    const differs = (one) => !chosen.differs || class_name(one[2]) !== inferred_for(item, who, one[1]);
+    const wanted = item.ratings.filter((one) => who < 0 || (one[0] === who && differs(one))).map((one) => one[1]);
+    return wanted.includes(item.condition) || !wanted.length ? item.condition : wanted[0];
+  }
+
   function fill_conditions(item) {
     const names = [...new Set(item.ratings.map((one) => one[1]))].sort();
-    condition = names.includes(item.condition) ? item.condition : "";
+    condition = condition_of(item, filters());
     const select = el("condition");
     select.replaceChildren();
     for (const name of [...names, ""]) {
