@@ -209,6 +209,15 @@ def test_simulate__leaves_out_fovs_with_fewer_raters():
     assert np.isnan(recall[3, "x"])  # no object of class x is left
 
 
+def test_simulate__leaves_out_numbers_of_raters_that_no_fov_has():
+    ratings, told, _ = small_study(0)
+    experiment = make_experiment(ratings, told)
+    most = int(experiment.n_asked.max())
+    assert as_bytes(simulate(experiment, 1, raters_per_fov=[1, most, most + 1])) == as_bytes(
+        simulate(experiment, 1, raters_per_fov=[1, most])
+    )
+
+
 def test_simulate__counts_fovs_in_which_nobody_marked_anything():
     ratings = pd.DataFrame({"anchor": ["p", "p"], "fov": "f", "rater": ["r", "s"], "label": "x"})
     told = pd.DataFrame({"anchor": ["p"], "true": ["x"]})
@@ -290,7 +299,8 @@ def test_make_experiment__refuses_other_types(wrong):
     [
         ({"realizations": 0}, "at least one"),
         ({"realizations": [1, 1]}, "different numbers"),
-        ({"raters_per_fov": [0]}, "from 1 to 2"),
+        ({"raters_per_fov": [0, 1]}, "from 1 to 2"),
+        ({"raters_per_fov": [1, 1]}, "different"),
         ({"raters_per_fov": [3]}, "from 1 to 2"),
         ({"jobs": 0}, "jobs must be at least 1"),
     ],

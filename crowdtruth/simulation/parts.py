@@ -56,7 +56,6 @@ def simulate_into(
         If a file cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     table = simulate_parts(folder, experiments, realizations, raters_per_fov=raters_per_fov, jobs=jobs, address=address)
     write_table(table, folder / "redundancy.csv")
     remove_parts(folder)
@@ -80,7 +79,7 @@ def simulate_parts(
     every_k = [checked_k(experiment, raters_per_fov) for experiment in experiments]
     keys = [_key(experiment, k) for experiment, k in zip(experiments, every_k, strict=True)]
     parts = Path(folder) / PARTS
-    parts.mkdir(exist_ok=True)
+    parts.mkdir(parents=True, exist_ok=True)
     for file in parts.iterdir():
         if file.name.partition("-")[0] not in keys:
             file.unlink()

@@ -43,7 +43,7 @@ def simulate(
     ----------
     experiment : see `make_experiment`
     realizations : how many, or the numbers of those to do
-    raters_per_fov : every k; default: from 1 to the most raters asked in an FOV
+    raters_per_fov : every k; those above the most raters asked in an FOV are left out. Default: all from 1 to that
     jobs : threads; no byte of the result depends on them
     address : of the scheduler of a Dask cluster, which then does the work
 
@@ -57,7 +57,7 @@ def simulate(
     Raises
     ------
     ValueError
-        If a realization's number or a k is out of range, or no cluster answers.
+        If a realization's number or a k is out of range, no k is left, or no cluster answers.
 
     Examples
     --------
@@ -103,11 +103,12 @@ def realization_numbers(realizations: int | Sequence[int]) -> list[int]:
 def checked_k(experiment: Experiment, raters_per_fov: Sequence[int] | None) -> list[int]:
     """Every number of raters per FOV to simulate, checked."""
     most = int(experiment.n_asked.max())
-    every_k = list(range(1, most + 1)) if raters_per_fov is None else [int(k) for k in raters_per_fov]
-    if not every_k or min(every_k) < 1 or max(every_k) > most or len(set(every_k)) < len(every_k):
+    asked = range(1, most + 1) if raters_per_fov is None else [int(k) for k in raters_per_fov]
+    every_k = [k for k in asked if k <= most]
+    if not every_k or min(every_k) < 1 or len(set(every_k)) < len(every_k):
         raise ValueError(
-            f"raters_per_fov must be different whole numbers from 1 to {most}, the most raters asked in an FOV; got "
-            f"{raters_per_fov!r}"
+            f"raters_per_fov must be different whole numbers, one of them from 1 to {most}, the most raters asked in "
+            f"an FOV; got {raters_per_fov!r}"
         )
     return every_k
 
