@@ -1,4 +1,4 @@
-"""Synthetic studies: seeds, structure, and parameters that come back out of the marks."""
+"""Synthetic studies as a whole: seeds, times, structure and size, and what is refused."""
 
 from dataclasses import replace
 
@@ -6,53 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdtruth.boxes import aligned_iou, overlapping_pairs
-from crowdtruth.synthetic import (
-    PRESETS,
-    ConditionParameters,
-    SuggestionParameters,
-    load_preset,
-    synthesise,
-)
-from crowdtruth.synthetic.layout import class_niches, draw_layout, slide_mixture
-from crowdtruth.synthetic.marks import Place, draw_marks
-from crowdtruth.synthetic.raters import draw_raters, mean_confusion
+from crowdtruth.boxes import aligned_iou
+from crowdtruth.synthetic import ConditionParameters, load_preset, synthesise
 from crowdtruth.synthetic.seeds import Stream, generator
-
-BOX = ["xmin", "ymin", "xmax", "ymax"]
-DEMO = PRESETS["demo"]
-ALWAYS = SuggestionParameters(
-    coverage=1.0, distractor_coverage=1.0, correct=1.0, shift=0.0, scale=0.0, wrong_shift=0.3, wrong_scale=0.3,
-    click_correct=0.6, click_wrong=0.0,
-)  # fmt: skip
-
-
-def everyone(*names, **options):
-    """Conditions in which all raters of the demo are asked."""
-    return tuple(ConditionParameters(name, {"SP": 2, "NP": 6}, **options) for name in names)
-
-
-def independent(**changes):
-    """The demo's raters with nothing shared between raters or rounds, all asked everywhere, under one condition."""
-    options = {"conditions": everyone("all"), "shared_difficulty": 0.0, "persistence": 0.0, "n_fovs": 60}
-    return synthesise("demo", seed=5, **{**options, **changes})
-
-
-@pytest.fixture(scope="module")
-def plain():
-    return independent()
+from tests.synthetic_cases import ALWAYS, BOX, DEMO, everyone, marks_on_truth
 
 
 @pytest.fixture(scope="module")
 def nucls():
     return synthesise("nucls", seed=0)
-
-
-def marks_on_truth(made):
-    """Marks on nuclei, with the true class and box of the nucleus beside them."""
-    marks = made.study.annotations.merge(made.origins, on="annotation")
-    truth = made.truth.drop(columns=["fov", "coords_x", "coords_y"])
-    return marks.merge(truth, left_on="source", right_on="nucleus", suffixes=("", "_true"))
 
 
 def as_text(made):
@@ -101,213 +63,7 @@ def test_generator__keys_give_different_numbers():
     assert len({generator(0, *key).random() for key in keys}) == len(keys)
 
 
-# tissue
-
-
-def test_class_niches__mix_to_the_frequencies_of_the_classes():
-    weight, within = class_niches(DEMO.tissue)
-    frequency = np.array([one.frequency for one in DEMO.tissue.classes])
-    np.testing.assert_allclose(weight @ within, frequency / frequency.sum())
-
-
-@pytest.fixture(scope="module")
-def tissue():
-    """Layouts of 400 FOVs on as many slides."""
-    rng = np.random.default_rng(0)
-    return [draw_layout(DEMO.tissue, slide_mixture(DEMO.tissue, rng), rng) for _ in range(400)]
-
-
-def test_draw_layout__has_the_real_proportions(tissue):
-    labels = np.concatenate([one.label for one in tissue])
-    share = np.bincount(labels[labels < 13], minlength=13) / (labels < 13).sum()
-    frequency = np.array([one.frequency for one in DEMO.tissue.classes])
-    # FOVs differ widely: shares of a class scatter with a standard deviation below .3 between them, 400 FOVs
-    np.testing.assert_allclose(share, frequency / frequency.sum(), atol=4 * 0.3 / np.sqrt(400))
-
-
-def test_draw_layout__has_the_sizes_of_each_class(tissue):
-    boxes, labels = (np.concatenate([getattr(one, name) for one in tissue]) for name in ("boxes", "label"))
-    side = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-    for code in (0, 1, 2, 3):  # tumor, fibroblast, lymphocyte, plasma cell: hundreds of nuclei each
-        expected, spread = DEMO.tissue.classes[code].side, DEMO.tissue.classes[code].side_log_sd
-        assert np.median(side[labels == code]) == pytest.approx(expected, rel=0.05)
-        assert np.log(side[labels == code]).std() == pytest.approx(spread, rel=0.15)
-
-
-def test_draw_layout__keeps_the_numbers_within_limits(tissue):
-    n_nuclei = np.array([(one.label < 13).sum() for one in tissue])
-    assert n_nuclei.min() >= 10
-    assert n_nuclei.max() <= 90
-    assert 20 < n_nuclei.mean() < 30
-
-
-def test_draw_layout__keeps_centres_in_the_fov(tissue):
-    boxes = np.concatenate([one.boxes for one in tissue])
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    assert centre.min() > -1
-    assert centre.max() < DEMO.tissue.fov_side + 1
-
-
-def test_draw_layout__nuclei_touch_but_rarely_overlap_much(tissue):
-    # measured in the single-rater set: half overlap another box, a quarter by more than .05, a hundredth by .25
-    worst = np.concatenate([_worst_overlaps(one.boxes[one.label < 13]) for one in tissue])
-    assert 0.4 < (worst > 0).mean() < 0.7
-    assert 0.15 < (worst > 0.05).mean() < 0.35
-    assert 0 < (worst > 0.25).mean() < 0.02
-
-
-def _worst_overlaps(boxes):
-    """Largest IOU of each box with another, (n,)."""
-    first, second, iou = overlapping_pairs(boxes, min_iou=1e-9)
-    worst = np.zeros(len(boxes))
-    np.maximum.at(worst, first, iou)
-    np.maximum.at(worst, second, iou)
-    return worst
-
-
-def test_draw_layout__neighbours_resemble_each_other(tissue):
-    from scipy.spatial import cKDTree
-
-    is_same, labels = [], []
-    for one in tissue:
-        nuclei = one.label < 13
-        centre, label = (one.boxes[nuclei, :2] + one.boxes[nuclei, 2:]) / 2, one.label[nuclei]
-        nearest = cKDTree(centre).query(centre, 2)[1][:, 1]
-        is_same.append(label == label[nearest])
-        labels.append(label)
-    by_chance = (np.bincount(np.concatenate(labels)) / len(np.concatenate(labels))) ** 2
-    assert np.concatenate(is_same).mean() > 2 * by_chance.sum()
-
-
-def test_draw_layout__outlines_fill_their_boxes(tissue):
-    for one in tissue[:20]:
-        np.testing.assert_allclose(one.outline.min(axis=1), 0)
-        np.testing.assert_allclose(one.outline.max(axis=1), 1)
-
-
-# raters and their marks
-
-
-def test_synthesise__detection_rates_come_back(plain):
-    classes = [one.name for one in plain.parameters.tissue.classes]
-    marks, n_true = marks_on_truth(plain), plain.truth["label"].value_counts()
-    found = marks.groupby(["rater", "label_true"]).size()
-    z = []
-    for row, rater in enumerate(plain.raters.rater):
-        for name in n_true.index:
-            rate = plain.raters.detection[row, classes.index(name)]
-            n, expected = n_true[name], n_true[name] * rate
-            if min(expected, n - expected) > 8:
-                z.append((found.get((rater, name), 0) - expected) / np.sqrt(expected * (1 - rate)))
-    assert len(z) > 30
-    assert np.abs(z).max() < 4  # of some 50 standard normal numbers
-    assert 0.7 < np.std(z) < 1.3
-
-
-def test_synthesise__confusions_come_back(plain):
-    classes = [one.name for one in plain.parameters.tissue.classes]
-    marks = marks_on_truth(plain)
-    z = []
-    for row, rater in enumerate(plain.raters.rater):
-        of_rater = marks[marks["rater"] == rater]
-        for true, labels in of_rater.groupby("label_true")["label"]:
-            rate = plain.raters.confusion[row, classes.index(true)]
-            count = labels.value_counts().reindex(classes, fill_value=0).to_numpy()
-            assert (count[rate == 0] == 0).all(), "a label that cannot be given was given"
-            expected = len(labels) * rate
-            usable = np.minimum(expected, len(labels) - expected) > 8
-            z.extend((count - expected)[usable] / np.sqrt(expected * (1 - rate))[usable])
-    assert len(z) > 30
-    assert np.abs(z).max() < 4
-    assert 0.7 < np.std(z) < 1.3
-
-
-def test_synthesise__box_jitter_comes_back(plain):
-    marks = marks_on_truth(plain)
-    true = marks[[f"{c}_true" for c in BOX]].to_numpy()
-    drawn = marks[BOX].to_numpy()
-    size = true[:, 2:] - true[:, :2]
-    side = np.sqrt(size.prod(axis=1, keepdims=True))
-    shift = ((drawn[:, :2] + drawn[:, 2:]) - (true[:, :2] + true[:, 2:])) / 2 / side
-    scale = np.log((drawn[:, 2:] - drawn[:, :2]) / size)
-    big = side[:, 0] > 40  # rounding to whole pixels adds less than .01 there
-    for cohort in plain.parameters.cohorts:
-        mine = big & marks["rater"].str.startswith(cohort.name).to_numpy()
-        assert shift[mine].std() == pytest.approx(cohort.box_shift, rel=0.1)
-        assert scale[mine].std() == pytest.approx(cohort.box_scale, rel=0.1)
-
-
-def test_synthesise__false_marks_come_back(plain):
-    on_nothing = plain.study.annotations.merge(plain.origins[plain.origins["source"] == ""], on="annotation")
-    per_rater = on_nothing.groupby("rater").size().reindex(plain.raters.rater, fill_value=0).to_numpy()
-    expected = plain.raters.false_marks * plain.parameters.n_fovs
-    assert (np.abs(per_rater - expected) < 4 * np.sqrt(expected) + 1).all()
-
-
-def test_synthesise__raters_share_distractors():
-    made = synthesise("demo", seed=2, n_fovs=40, conditions=everyone("all"))
-    on_distractors = made.origins[made.origins["source"].str.contains("distractor")]
-    assert on_distractors["source"].duplicated().mean() > 0.2
-
-
-def test_synthesise__rates_do_not_change_with_what_is_shared():
-    shared = independent(shared_difficulty=0.6, persistence=0.6, n_fovs=200)
-    marks, n_true = marks_on_truth(shared), shared.truth["label"].value_counts()
-    found = marks.groupby(["rater", "label_true"]).size().unstack(fill_value=0)
-    classes = [one.name for one in shared.parameters.tissue.classes]
-    for name in ("tumor", "lymphocyte", "fibroblast"):
-        rates = shared.raters.detection[:, classes.index(name)]
-        expected = pd.Series(rates, shared.raters.rater)
-        # about 500 nuclei or more of each, fully shared at worst: standard deviation below .02
-        assert (found[name] / n_true[name] - expected).abs().max() < 0.08
-
-
-def test_synthesise__shared_difficulty_makes_raters_miss_the_same_nuclei():
-    def spread(made):
-        n_found = marks_on_truth(made).groupby("source")["rater"].nunique().reindex(made.truth["nucleus"], fill_value=0)
-        return n_found.var()
-
-    assert spread(independent(shared_difficulty=0.7)) > 1.5 * spread(independent())
-
-
-def test_synthesise__persistence_makes_a_rater_repeat_errors():
-    def repeated_labels(persistence):
-        made = independent(conditions=everyone("a", "b"), persistence=persistence)
-        marks = marks_on_truth(made).pivot_table(
-            index=["source", "rater", "label_true"], columns="condition", values="label", aggfunc="first"
-        )
-        wrong = marks.dropna().reset_index()
-        wrong = wrong[wrong["a"] != wrong["label_true"]]
-        return (wrong["a"] == wrong["b"]).mean()
-
-    assert repeated_labels(0.9) > repeated_labels(0.0) + 0.3
-
-
-def test_synthesise__suggestions_are_clicked_at_their_rate_and_keep_their_outline():
-    made = independent(conditions=everyone("shown", suggestions=ALWAYS), n_fovs=30)
-    marks = marks_on_truth(made)
-    clicks = marks[marks["kind"] == "click"]
-    assert len(clicks) / len(marks) == pytest.approx(0.6, abs=4 * np.sqrt(0.24 / len(marks)))
-    # the suggestions here are perfect: a click has the box and the outline of the nucleus
-    np.testing.assert_array_equal(clicks[BOX].to_numpy(), clicks[[f"{c}_true" for c in BOX]].to_numpy())
-    outline = made.truth.set_index("nucleus").loc[clicks["source"], "coords_x"]
-    assert clicks["coords_x"].tolist() == outline.tolist()
-
-
-def test_synthesise__detection_gain_helps_to_see():
-    helped = replace(ALWAYS, detection_gain=1.0)
-    plainly, more = (
-        len(marks_on_truth(independent(conditions=everyone("all", suggestions=shown)))) for shown in (ALWAYS, helped)
-    )
-    assert more > 1.1 * plainly
-
-
-def test_synthesise__classification_gain_helps_to_name():
-    def share_right(gain):
-        marks = marks_on_truth(independent(conditions=everyone("all", classification_gain=gain)))
-        return (marks["label"] == marks["label_true"]).mean()
-
-    assert share_right(1.0) > share_right(0.0) + 0.05
+# the study
 
 
 def test_synthesise__outlines_span_their_boxes(nucls):
@@ -338,40 +94,6 @@ def test_synthesise__those_asked_where_few_are_asked_are_asked_where_many_are(nu
         lambda rows: set(rows.itertuples(index=False, name=None))
     )
     assert asked["B-control"] < asked["E"]
-
-
-def test_synthesise__draws_raters_around_their_cohort():
-    cohort = DEMO.cohorts[1]
-    classes = [one.name for one in DEMO.tissue.classes]
-    many = replace(DEMO, cohorts=(replace(cohort, n_raters=400),), conditions=())
-    traits = draw_raters(many, seed=0)
-    np.testing.assert_allclose(traits.confusion.sum(axis=2), 1)
-    # Dirichlet rows of concentration 25: standard deviation up to .1, mean of 400
-    np.testing.assert_allclose(traits.confusion.mean(axis=0), mean_confusion(cohort, classes), atol=5 * 0.1 / 20)
-    middle = [*(cohort.detection[name] for name in classes), cohort.distractor_detection]
-    np.testing.assert_allclose(np.median(traits.detection, axis=0), middle, atol=0.05)
-
-
-def test_draw_marks__is_the_same_alone_as_in_the_study():
-    made = synthesise("demo", n_fovs=6, seed=9)
-    parameters, fov = made.parameters, 4
-    slide = int(generator(9, Stream.FOV, fov, "slide").integers(parameters.tissue.n_slides))
-    rng = generator(9, Stream.SLIDE, slide)
-    rng.choice(len(parameters.tissue.hospitals), p=_hospital_weights(parameters))
-    layout = draw_layout(parameters.tissue, slide_mixture(parameters.tissue, rng), generator(9, Stream.FOV, fov))
-    rows = made.study.annotations.query("fov == 'fov-004' and condition == 'E'")
-    asked = made.study.assignments.query("fov == 'fov-004' and condition == 'E'")["rater"]
-    numbers = np.sort([made.raters.rater.index(name) for name in asked])
-    marks = draw_marks(parameters, layout, made.raters, numbers, Place(fov, parameters.conditions[1], 9))
-    np.testing.assert_array_equal(marks.boxes, rows[BOX].to_numpy())
-
-
-def _hospital_weights(parameters):
-    weights = np.array(list(parameters.tissue.hospitals.values()), float)
-    return weights / weights.sum()
-
-
-# the study
 
 
 def test_synthesise__nucls_has_the_size_of_the_paper(nucls):

@@ -42,9 +42,13 @@ def slide_mixture(tissue: TissueParameters, rng: Generator) -> NDArray[np.float6
     return _dirichlet(tissue.slide_concentration * class_niches(tissue)[0], rng)
 
 
-def draw_layout(tissue: TissueParameters, mixture: NDArray[np.float64], rng: Generator) -> Layout:
-    """Nuclei and distractors of one FOV of a slide with these niches, (n_niches,)."""
-    label, niche = _draw_classes(tissue, _dirichlet(tissue.fov_concentration * mixture, rng), rng)
+def draw_layout(tissue: TissueParameters, mixture: NDArray[np.float64], rng: Generator, size: float) -> Layout:
+    """Nuclei and distractors of one FOV of a slide with these niches, (n_niches,).
+
+    `size` between 0 and 1 is the quantile of its number of nuclei.
+    """
+    n_nuclei = _number_of_nuclei(tissue, size)
+    label, niche = _draw_classes(tissue, _dirichlet(tissue.fov_concentration * mixture, rng), n_nuclei, rng)
     n_distractors = rng.poisson(tissue.distractors_per_fov)
     sizes = np.concatenate([_nucleus_sizes(tissue, label, rng), _distractor_sizes(tissue, n_distractors, rng)])
     niche = np.concatenate([niche, np.full(n_distractors, -1)])
@@ -94,12 +98,26 @@ def _dirichlet(concentration: NDArray[np.float64], rng: Generator) -> NDArray[np
     return gamma / gamma.sum()
 
 
+def spread_evenly(offset: float, number: int) -> float:
+    """Place `number` of a sequence that fills the interval from 0 to 1 evenly, however long it is.
+
+    Steps of the golden ratio, modulo 1: studies of one preset differ little in their numbers of nuclei.
+    """
+    return (offset + number * (np.sqrt(5) - 1) / 2) % 1
+
+
+def _number_of_nuclei(tissue: TissueParameters, size: float) -> int:
+    """The quantile `size` of the log-normal numbers of nuclei, within their limits."""
+    from scipy.special import ndtri
+
+    drawn = tissue.nuclei_median * np.exp(tissue.nuclei_log_sd * ndtri(size))
+    return int(np.clip(np.rint(drawn), tissue.nuclei_min, tissue.nuclei_max))
+
+
 def _draw_classes(
-    tissue: TissueParameters, mixture: NDArray[np.float64], rng: Generator
+    tissue: TissueParameters, mixture: NDArray[np.float64], n_nuclei: int, rng: Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Class and niche of each nucleus, (n_nuclei,) each."""
-    drawn = rng.lognormal(np.log(tissue.nuclei_median), tissue.nuclei_log_sd)
-    n_nuclei = int(np.clip(np.rint(drawn), tissue.nuclei_min, tissue.nuclei_max))
     niche = rng.choice(len(mixture), n_nuclei, p=mixture)
     cumulative = class_niches(tissue)[1].cumsum(axis=1)[niche, :-1]
     return (rng.random((n_nuclei, 1)) > cumulative).sum(axis=1), niche

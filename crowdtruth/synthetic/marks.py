@@ -6,16 +6,16 @@ condition, and what is new each time. The sum is standard normal again, so a rat
 while errors are correlated between raters and between a rater's rounds.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crowdtruth.synthetic.layout import Layout, draw_around, whole_boxes
-from crowdtruth.synthetic.parameters import ConditionParameters, SuggestionParameters, SyntheticParameters
+from crowdtruth.synthetic.parameters import SuggestionParameters, SyntheticParameters
 from crowdtruth.synthetic.raters import RaterTraits
 from crowdtruth.synthetic.seeds import Stream, generator
+from crowdtruth.synthetic.visits import Place, rounds_passed
 
 KINDS = ("box", "polygon", "click")
 _SEEN, _NAMED, _CLICKED, _DRAWN = 0, 1, 2, slice(3, 7)
@@ -38,14 +38,6 @@ class Marks(NamedTuple):
     boxes: NDArray[np.float64]  # (n_marks, 4)
     label: NDArray[np.intp]  # (n_marks,) class codes
     kind: NDArray[np.intp]  # (n_marks,) places in KINDS
-
-
-class Place(NamedTuple):
-    """One FOV in one condition, with what is needed to draw it again."""
-
-    fov: int
-    condition: ConditionParameters
-    seed: int
 
 
 def draw_suggestions(layout: Layout, n_classes: int, place: Place) -> Suggestions:
@@ -81,12 +73,12 @@ def draw_marks(
 ) -> Marks:
     """Marks of the asked raters, rows of `traits`: rater by rater, each on the objects in order, then on nothing."""
     suggestions = draw_suggestions(layout, len(parameters.tissue.classes), place)
-    latent, generators = _draw_latents(parameters, layout, [traits.rater[row] for row in asked], place)
+    latent, generators = _draw_latents(parameters, layout, traits, asked, place)
     rate = traits.detection[asked[:, None], layout.label]
     who, seen = np.nonzero(_is_seen(rate, latent[..., _SEEN], suggestions.detection_gain))
     rater, latent = asked[who], latent[who, seen]
     is_tracer = np.isin(np.array(traits.rater), place.condition.tracers)[rater]
-    kind = _draw_kinds(latent[:, _CLICKED], suggestions.click_probability[seen], is_tracer)
+    kind = _draw_kinds(latent[:, _CLICKED] - traits.click[rater], suggestions.click_probability[seen], is_tracer)
     drawn = draw_around(layout.boxes[seen], latent[:, _DRAWN] * traits.box_errors[rater])
     on_objects = Marks(
         rater,
@@ -99,24 +91,44 @@ def draw_marks(
 
 
 def _draw_latents(
-    parameters: SyntheticParameters, layout: Layout, names: Sequence[str], place: Place
+    parameters: SyntheticParameters, layout: Layout, traits: RaterTraits, asked: NDArray[np.intp], place: Place
 ) -> tuple[NDArray[np.float64], list[np.random.Generator]]:
     """Standard normal (n_asked, n_objects, n_latents), and each rater's generator for what else there is to draw."""
-    shape = (len(names), len(layout.boxes), _N_LATENTS)
+    shape = (len(asked), len(layout.boxes), _N_LATENTS)
     habit, once, generators = np.empty(shape), np.empty(shape), []
-    for row, name in enumerate(names):
+    for row, name in enumerate(traits.rater[rater] for rater in asked):
         generator(place.seed, Stream.HABIT, place.fov, name).standard_normal(out=habit[row])
         rng = generator(place.seed, Stream.ROUND, place.fov, name, place.condition.name)
         rng.standard_normal(out=once[row])
         generators.append(rng)
-    latent = _blend(habit, once, parameters.persistence)
+    latent = _blend(habit, once, traits.persistence[asked, None, None])
+    in_cohort = _cohort_difficulty(layout, traits, asked, place)
+    share = traits.shared[asked, None]
     for column in (_SEEN, _NAMED):
-        latent[..., column] = _blend(layout.difficulty[:, column], latent[..., column], parameters.shared_difficulty)
-    latent[..., _NAMED] -= place.condition.classification_gain
+        own = _blend(in_cohort[..., column], latent[..., column], share)
+        latent[..., column] = _blend(layout.difficulty[:, column], own, parameters.shared_difficulty)
+    gained = traits.drift[asked] * rounds_passed(traits, asked, place)
+    is_nucleus = layout.label < len(parameters.tissue.classes)
+    latent[..., _SEEN] -= np.where(is_nucleus, 1, -1) * gained[:, None]
+    latent[..., _NAMED] -= place.condition.classification_gain + gained[:, None]
     return latent, generators
 
 
-def _blend(first: NDArray[np.float64], second: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+def _cohort_difficulty(
+    layout: Layout, traits: RaterTraits, asked: NDArray[np.intp], place: Place
+) -> NDArray[np.float64]:
+    """What each asked rater shares with the cohort alone: of seeing, of naming each object, (n_asked, n_objects, 2)."""
+    cohorts = [traits.cohort[rater] for rater in asked]
+    drawn = {
+        name: generator(place.seed, Stream.COHORT, place.fov, name).standard_normal((len(layout.boxes), 2))
+        for name in set(cohorts)
+    }
+    return np.array([drawn[name] for name in cohorts]).reshape(len(asked), len(layout.boxes), 2)
+
+
+def _blend(
+    first: NDArray[np.float64], second: NDArray[np.float64], share: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Standard normal again, with this share of the variance from `first`."""
     return np.sqrt(share) * first + np.sqrt(1 - share) * second
 

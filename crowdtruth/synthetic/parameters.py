@@ -5,6 +5,12 @@ Vary them with `dataclasses.replace`; `check_parameters` says what does not fit 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
+
+_NOT_NEGATIVE = (
+    *("detection_sd", "false_marks_per_fov", "false_marks_log_sd", "box_shift", "box_scale"),
+    *("click_sd", "drift_sd"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ class TissueParameters:
     nuclei_max: int = 90
     slide_concentration: float = 4.0  # Dirichlet of the niches of a slide; small: slides differ
     fov_concentration: float = 1.0  # Dirichlet of the niches of an FOV around those of its slide
-    patch_spread: float = 55.0  # standard deviation of nuclei around the centre of their patch
-    touching: float = 0.1  # share of nuclei placed right beside one of their niche
+    patch_spread: float = 45.0  # standard deviation of nuclei around the centre of their patch
+    touching: float = 0.05  # share of nuclei placed right beside one of their niche
     max_iou: float = 0.25  # nuclei overlap no more, where there is room
     distractors_per_fov: float = 4.0  # things that are no nuclei, which several raters may mark
     distractor_side: float = 24.0
@@ -59,6 +65,10 @@ class CohortParameters:
     false_marks_log_sd: float  # between raters
     box_shift: float  # standard deviation of the centre, per axis, relative to the nucleus's side
     box_scale: float  # standard deviation of log width and log height
+    shared_errors: float = 0.0  # variance of detection and labels, of what not all raters share, that the cohort shares
+    persistence: float | None = None  # as in the study's parameters, where it differs from them
+    click_sd: float = 0.0  # between raters, of how readily suggestions are accepted, on the probit scale
+    drift_sd: float = 0.0  # between raters, of the change of their quality from round to round, on the probit scale
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,8 @@ class SyntheticParameters:
     shared_difficulty: float = 0.35  # variance of detection and of labels that all raters share about an object
     persistence: float = 0.5  # variance of a rater's remaining errors that repeats in every condition
     steadiness: float = 0.7  # 1: always the same raters are asked, 0: others in every FOV
+    start: str = "2020-01-06"  # a Monday, when the first condition begins; empty: marks have no times
+    weeks_per_condition: int = 4  # one condition after the other
 
 
 def check_parameters(parameters: SyntheticParameters) -> None:
@@ -123,6 +135,13 @@ def check_parameters(parameters: SyntheticParameters) -> None:
         raise ValueError(f"a study needs at least one FOV, got n_fovs={parameters.n_fovs}")
     for name in ("shared_difficulty", "persistence", "steadiness"):
         _check_share(name, getattr(parameters, name))
+    if parameters.weeks_per_condition < 1:
+        raise ValueError(f"a condition takes at least one week, got {parameters.weeks_per_condition}")
+    if parameters.start:
+        try:
+            date.fromisoformat(parameters.start)
+        except ValueError:
+            raise ValueError(f"start must be a date like 2020-01-06, or empty; got {parameters.start!r}") from None
 
 
 def _check_tissue(tissue: TissueParameters) -> None:
@@ -165,7 +184,9 @@ def _check_cohort(cohort: CohortParameters, classes: list[str]) -> None:
     _check_distribution(f"{where}: false_labels", cohort.false_labels)
     if cohort.n_raters < 1 or cohort.confusion_concentration <= 0:
         raise ValueError(f"{where}: needs a rater and a confusion_concentration above 0")
-    for name in ("detection_sd", "false_marks_per_fov", "false_marks_log_sd", "box_shift", "box_scale"):
+    for name in ("shared_errors", "persistence"):
+        _check_share(f"{where}: {name}", getattr(cohort, name) or 0.0)
+    for name in _NOT_NEGATIVE:
         if getattr(cohort, name) < 0:
             raise ValueError(f"{where}: {name} must not be negative, got {getattr(cohort, name)}")
 

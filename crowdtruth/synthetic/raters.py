@@ -20,13 +20,17 @@ class RaterTraits(NamedTuple):
     false_marks: NDArray[np.float64]  # (n_raters,) marks on nothing per FOV
     box_errors: NDArray[np.float64]  # (n_raters, 4) standard deviations of shift x, y and log width, height
     steady: NDArray[np.float64]  # (n_raters,) who is asked first, from 0 to 1
+    shared: NDArray[np.float64]  # (n_raters,) share of what not all raters share that the rater's cohort shares
+    persistence: NDArray[np.float64]  # (n_raters,) share of the rest that repeats in every condition
+    click: NDArray[np.float64]  # (n_raters,) how much more readily suggestions are accepted, probit scale
+    drift: NDArray[np.float64]  # (n_raters,) change of quality from round to round, probit scale
 
 
 def draw_raters(parameters: SyntheticParameters, seed: int) -> RaterTraits:
     """Traits of every rater; a rater's depend on the cohort, the number within it and the seed alone."""
     classes = [one.name for one in parameters.tissue.classes]
     columns = [
-        _draw_rater(cohort, f"{cohort.name}.{i + 1}", classes, seed)
+        _draw_rater(cohort, f"{cohort.name}.{i + 1}", classes, parameters.persistence, seed)
         for cohort in parameters.cohorts
         for i in range(cohort.n_raters)
     ]
@@ -34,7 +38,7 @@ def draw_raters(parameters: SyntheticParameters, seed: int) -> RaterTraits:
     return RaterTraits(rater, cohort, *(np.array(trait) for trait in traits))
 
 
-def _draw_rater(cohort: CohortParameters, name: str, classes: list[str], seed: int) -> tuple:
+def _draw_rater(cohort: CohortParameters, name: str, classes: list[str], persistence: float, seed: int) -> tuple:
     """One rater's fields of `RaterTraits`."""
     from scipy.special import ndtr, ndtri
 
@@ -50,6 +54,10 @@ def _draw_rater(cohort: CohortParameters, name: str, classes: list[str], seed: i
         cohort.false_marks_per_fov * np.exp(cohort.false_marks_log_sd * noise - cohort.false_marks_log_sd**2 / 2),
         [cohort.box_shift, cohort.box_shift, cohort.box_scale, cohort.box_scale],
         steady,
+        cohort.shared_errors,
+        persistence if cohort.persistence is None else cohort.persistence,
+        cohort.click_sd * rng.standard_normal(),
+        cohort.drift_sd * rng.standard_normal(),
     )
 
 

@@ -17,6 +17,9 @@ class Stream(IntEnum):
     SUGGESTION = 4
     HABIT = 5  # what a rater repeats in every condition
     ROUND = 6  # what a rater does in one condition
+    COHORT = 7  # what the raters of a cohort share about an FOV
+    TIME = 8  # when a rater visits an FOV in one condition
+    SIZE = 9  # how many nuclei the FOVs of the study have
 
 
 def generator(seed: int, stream: Stream, *key: int | str) -> Generator:

@@ -8,12 +8,20 @@ import pandas as pd
 
 from crowdtruth.checks import CORNERS
 from crowdtruth.study import Study, make_study
-from crowdtruth.synthetic.layout import Layout, draw_layout, hospital_of_slide, outline_coordinates, slide_mixture
-from crowdtruth.synthetic.marks import KINDS, Marks, Place, draw_marks
+from crowdtruth.synthetic.layout import (
+    Layout,
+    draw_layout,
+    hospital_of_slide,
+    outline_coordinates,
+    slide_mixture,
+    spread_evenly,
+)
+from crowdtruth.synthetic.marks import KINDS, Marks, draw_marks
 from crowdtruth.synthetic.parameters import SyntheticParameters, check_parameters
 from crowdtruth.synthetic.presets import change, load_preset
 from crowdtruth.synthetic.raters import RaterTraits, asked_raters, draw_raters
 from crowdtruth.synthetic.seeds import Stream, generator
+from crowdtruth.synthetic.visits import Place, mark_times
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
 
 
@@ -95,9 +103,13 @@ def _draw_fov(parameters: SyntheticParameters, traits: RaterTraits, fov: int, se
     slide = int(generator(seed, Stream.FOV, fov, "slide").integers(tissue.n_slides))
     rng = generator(seed, Stream.SLIDE, slide)
     hospital, mixture = hospital_of_slide(tissue, rng), slide_mixture(tissue, rng)
-    layout = draw_layout(tissue, mixture, generator(seed, Stream.FOV, fov))
+    size = spread_evenly(generator(seed, Stream.SIZE).random(), fov)
+    layout = draw_layout(tissue, mixture, generator(seed, Stream.FOV, fov), size)
     name = f"fov-{fov:03d}"
-    rounds = [_draw_round(parameters, layout, traits, Place(fov, one, seed)) for one in parameters.conditions]
+    rounds = [
+        _draw_round(parameters, layout, traits, Place(fov, one, seed, number))
+        for number, one in enumerate(parameters.conditions)
+    ]
     record = {
         "fov": name,
         "slide": f"slide-{slide:02d}",
@@ -122,6 +134,8 @@ def _draw_round(
     names = np.array(traits.rater, object)
     annotations = _annotation_table(parameters, layout, names, marks)
     annotations.insert(1, "condition", place.condition.name)
+    if parameters.start:
+        annotations["created"] = mark_times(parameters, traits, asked, marks.rater, place)
     annotations["source"] = _source_names(parameters, layout, f"fov-{place.fov:03d}")[marks.object]
     return annotations, pd.DataFrame({"rater": names[asked], "condition": place.condition.name})
 

@@ -1,0 +1,174 @@
+"""Synthetic raters: the rates they are given come back out of their marks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crowdtruth.synthetic import synthesise
+from crowdtruth.synthetic.layout import draw_layout, slide_mixture, spread_evenly
+from crowdtruth.synthetic.marks import draw_marks
+from crowdtruth.synthetic.raters import draw_raters, mean_confusion
+from crowdtruth.synthetic.seeds import Stream, generator
+from crowdtruth.synthetic.visits import Place
+from tests.synthetic_cases import ALWAYS, BOX, DEMO, everyone, independent, marks_on_truth
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return independent()
+
+
+def test_synthesise__detection_rates_come_back(plain):
+    classes = [one.name for one in plain.parameters.tissue.classes]
+    marks, n_true = marks_on_truth(plain), plain.truth["label"].value_counts()
+    found = marks.groupby(["rater", "label_true"]).size()
+    z = []
+    for row, rater in enumerate(plain.raters.rater):
+        for name in n_true.index:
+            rate = plain.raters.detection[row, classes.index(name)]
+            n, expected = n_true[name], n_true[name] * rate
+            if min(expected, n - expected) > 8:
+                z.append((found.get((rater, name), 0) - expected) / np.sqrt(expected * (1 - rate)))
+    assert len(z) > 30
+    assert np.abs(z).max() < 4  # of some 50 standard normal numbers
+    assert 0.7 < np.std(z) < 1.3
+
+
+def test_synthesise__confusions_come_back(plain):
+    classes = [one.name for one in plain.parameters.tissue.classes]
+    marks = marks_on_truth(plain)
+    z = []
+    for row, rater in enumerate(plain.raters.rater):
+        of_rater = marks[marks["rater"] == rater]
+        for true, labels in of_rater.groupby("label_true")["label"]:
+            rate = plain.raters.confusion[row, classes.index(true)]
+            count = labels.value_counts().reindex(classes, fill_value=0).to_numpy()
+            assert (count[rate == 0] == 0).all(), "a label that cannot be given was given"
+            expected = len(labels) * rate
+            usable = np.minimum(expected, len(labels) - expected) > 8
+            z.extend((count - expected)[usable] / np.sqrt(expected * (1 - rate))[usable])
+    assert len(z) > 30
+    assert np.abs(z).max() < 4
+    assert 0.7 < np.std(z) < 1.3
+
+
+def test_synthesise__box_jitter_comes_back(plain):
+    marks = marks_on_truth(plain)
+    true = marks[[f"{c}_true" for c in BOX]].to_numpy()
+    drawn = marks[BOX].to_numpy()
+    size = true[:, 2:] - true[:, :2]
+    side = np.sqrt(size.prod(axis=1, keepdims=True))
+    shift = ((drawn[:, :2] + drawn[:, 2:]) - (true[:, :2] + true[:, 2:])) / 2 / side
+    scale = np.log((drawn[:, 2:] - drawn[:, :2]) / size)
+    big = side[:, 0] > 40  # rounding to whole pixels adds less than .01 there
+    for cohort in plain.parameters.cohorts:
+        mine = big & marks["rater"].str.startswith(cohort.name).to_numpy()
+        assert shift[mine].std() == pytest.approx(cohort.box_shift, rel=0.1)
+        assert scale[mine].std() == pytest.approx(cohort.box_scale, rel=0.1)
+
+
+def test_synthesise__false_marks_come_back(plain):
+    on_nothing = plain.study.annotations.merge(plain.origins[plain.origins["source"] == ""], on="annotation")
+    per_rater = on_nothing.groupby("rater").size().reindex(plain.raters.rater, fill_value=0).to_numpy()
+    expected = plain.raters.false_marks * plain.parameters.n_fovs
+    assert (np.abs(per_rater - expected) < 4 * np.sqrt(expected) + 1).all()
+
+
+def test_synthesise__raters_share_distractors():
+    made = synthesise("demo", seed=2, n_fovs=40, conditions=everyone("all"))
+    on_distractors = made.origins[made.origins["source"].str.contains("distractor")]
+    assert on_distractors["source"].duplicated().mean() > 0.2
+
+
+def test_synthesise__rates_do_not_change_with_what_is_shared():
+    shared = independent(shared_difficulty=0.6, persistence=0.6, n_fovs=100)
+    marks, n_true = marks_on_truth(shared), shared.truth["label"].value_counts()
+    found = marks.groupby(["rater", "label_true"]).size().unstack(fill_value=0)
+    classes = [one.name for one in shared.parameters.tissue.classes]
+    for name in ("tumor", "lymphocyte", "fibroblast"):
+        rates = shared.raters.detection[:, classes.index(name)]
+        expected = pd.Series(rates, shared.raters.rater)
+        # about 250 nuclei or more of each, fully shared at worst: standard deviation below .03
+        assert (found[name] / n_true[name] - expected).abs().max() < 0.1
+
+
+def test_synthesise__shared_difficulty_makes_raters_miss_the_same_nuclei():
+    def spread(made):
+        n_found = marks_on_truth(made).groupby("source")["rater"].nunique().reindex(made.truth["nucleus"], fill_value=0)
+        return n_found.var()
+
+    assert spread(independent(shared_difficulty=0.7)) > 1.5 * spread(independent())
+
+
+def test_synthesise__persistence_makes_a_rater_repeat_errors():
+    def repeated_labels(persistence):
+        made = independent(conditions=everyone("a", "b"), persistence=persistence)
+        marks = marks_on_truth(made).pivot_table(
+            index=["source", "rater", "label_true"], columns="condition", values="label", aggfunc="first"
+        )
+        wrong = marks.dropna().reset_index()
+        wrong = wrong[wrong["a"] != wrong["label_true"]]
+        return (wrong["a"] == wrong["b"]).mean()
+
+    assert repeated_labels(0.9) > repeated_labels(0.0) + 0.3
+
+
+def test_synthesise__suggestions_are_clicked_at_their_rate_and_keep_their_outline():
+    made = independent(conditions=everyone("shown", suggestions=ALWAYS), n_fovs=30)
+    marks = marks_on_truth(made)
+    clicks = marks[marks["kind"] == "click"]
+    assert len(clicks) / len(marks) == pytest.approx(0.6, abs=4 * np.sqrt(0.24 / len(marks)))
+    # the suggestions here are perfect: a click has the box and the outline of the nucleus
+    np.testing.assert_array_equal(clicks[BOX].to_numpy(), clicks[[f"{c}_true" for c in BOX]].to_numpy())
+    outline = made.truth.set_index("nucleus").loc[clicks["source"], "coords_x"]
+    assert clicks["coords_x"].tolist() == outline.tolist()
+
+
+def test_synthesise__detection_gain_helps_to_see():
+    helped = replace(ALWAYS, detection_gain=1.0)
+    plainly, more = (
+        len(marks_on_truth(independent(conditions=everyone("all", suggestions=shown)))) for shown in (ALWAYS, helped)
+    )
+    assert more > 1.1 * plainly
+
+
+def test_synthesise__classification_gain_helps_to_name():
+    def share_right(gain):
+        marks = marks_on_truth(independent(conditions=everyone("all", classification_gain=gain)))
+        return (marks["label"] == marks["label_true"]).mean()
+
+    assert share_right(1.0) > share_right(0.0) + 0.05
+
+
+def test_synthesise__draws_raters_around_their_cohort():
+    cohort = DEMO.cohorts[1]
+    classes = [one.name for one in DEMO.tissue.classes]
+    many = replace(DEMO, cohorts=(replace(cohort, n_raters=400),), conditions=())
+    traits = draw_raters(many, seed=0)
+    np.testing.assert_allclose(traits.confusion.sum(axis=2), 1)
+    # Dirichlet rows of concentration 25: standard deviation up to .1, mean of 400
+    np.testing.assert_allclose(traits.confusion.mean(axis=0), mean_confusion(cohort, classes), atol=5 * 0.1 / 20)
+    middle = [*(cohort.detection[name] for name in classes), cohort.distractor_detection]
+    np.testing.assert_allclose(np.median(traits.detection, axis=0), middle, atol=0.05)
+
+
+def test_draw_marks__is_the_same_alone_as_in_the_study():
+    made = synthesise("demo", n_fovs=6, seed=9)
+    parameters, fov = made.parameters, 4
+    slide = int(generator(9, Stream.FOV, fov, "slide").integers(parameters.tissue.n_slides))
+    rng = generator(9, Stream.SLIDE, slide)
+    rng.choice(len(parameters.tissue.hospitals), p=_hospital_weights(parameters))
+    size = spread_evenly(generator(9, Stream.SIZE).random(), fov)
+    layout = draw_layout(parameters.tissue, slide_mixture(parameters.tissue, rng), generator(9, Stream.FOV, fov), size)
+    rows = made.study.annotations.query("fov == 'fov-004' and condition == 'E'")
+    asked = made.study.assignments.query("fov == 'fov-004' and condition == 'E'")["rater"]
+    numbers = np.sort([made.raters.rater.index(name) for name in asked])
+    marks = draw_marks(parameters, layout, made.raters, numbers, Place(fov, parameters.conditions[1], 9, 1))
+    np.testing.assert_array_equal(marks.boxes, rows[BOX].to_numpy())
+
+
+def _hospital_weights(parameters):
+    weights = np.array(list(parameters.tissue.hospitals.values()), float)
+    return weights / weights.sum()
