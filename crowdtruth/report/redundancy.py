@@ -84,5 +84,5 @@ def _sentence(row: Any, what: str, k: float, low: float, high: float) -> str:
     goal = f"{what} of at least {number(row['target'])} with raters of {row['cohort']} ({row['condition']})"
     if not isfinite(k):
         return f"For {goal}: {row['verdict'] or 'the pilot cannot tell'}."
-    band = f", {number(low, 0)} to {number(high, 0)} with 95 % confidence" if isfinite(low) and isfinite(high) else ""
+    band = f" ({number(low, 0)} to {number(high, 0)})" if isfinite(low) and isfinite(high) else ""
     return f"For {goal}: plan {number(k, 0)} raters per FOV{band}."
