@@ -143,7 +143,7 @@ def agreement_points(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = table[table["cohort"] == cohort]
         places = [kinds.index(name) for name in names[table["cohort"] == cohort]]
         offset = (number - (len(looks) - 1) / 2) * step
-        points_with_intervals(ax, rows, np.asarray(places, dtype=float) + offset, look, label=cohort)
+        points_with_intervals(ax, rows, np.asarray(places, dtype=float) + offset, look, label=wrapped(cohort))
     ax.set_yticks(range(len(kinds)), [wrapped(kind, 26) for kind in kinds])
     ax.set_ylim(len(kinds) - 0.5, -0.5)
     unit_limits(ax, numbers(table, "value"), numbers(table, "low"), axis="x")

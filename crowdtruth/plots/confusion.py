@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from crowdtruth.plots.drawing import checked, nothing_to_draw, numbers, one_of_each
 from crowdtruth.plots.pairs import write_cells
-from crowdtruth.plots.style import SEQUENTIAL, SMALL, axes, styled, wrapped
+from crowdtruth.plots.style import SEQUENTIAL, SMALL, axes, short_names, styled
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy
 
 _NO_OBJECT = "no such object"
@@ -43,15 +43,16 @@ def confusion_of_labels(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None
     counts = _square(table, "count", taxonomy)
     totals = counts.sum(axis=1).to_numpy()
     shares = counts.to_numpy() / np.where(totals == 0, np.nan, totals)[:, None]
-    words = [f"{wrapped(name)}\n(n = {total:,.0f})" for name, total in zip(counts.index, totals, strict=True)]
+    names = short_names([*counts.index, *counts.columns], 24)
+    words = [f"{names[name]} ({total:,.0f})" for name, total in zip(counts.index, totals, strict=True)]
     ax = _start(ax, counts.shape)
     if not np.nansum(totals):
         nothing_to_draw(ax, counts.iloc[:0])
         return ax
     shades = np.where(counts.to_numpy() > 0, shares, np.nan)
     _matrix(ax, shades, counts.to_numpy(), "{:,.0f}", "share of the row", top=1.0)
-    _name_cells(ax, words, [wrapped(name, 16) for name in counts.columns])
-    ax.set(xlabel="true class", ylabel="what they called it")
+    _name_cells(ax, words, [names[name] for name in counts.columns])
+    ax.set(xlabel="true class", ylabel="what they called it (times)")
     return ax
 
 
@@ -88,12 +89,14 @@ def raters_per_object(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, 
         return ax
     shades = np.where(means.to_numpy() > 0, means.to_numpy(), np.nan)
     _matrix(ax, shades, means.to_numpy(), "{:.1f}", "mean number of raters", top=asked or float(np.nanmax(shades)))
-    objects: dict[str, float] = table.groupby("true")["n_anchors"].max().to_dict() if "n_anchors" in table else {}
-    columns = [
-        wrapped(name, 16) + (f"\n(n = {objects[name]:,.0f})" if name in objects else "") for name in map(str, means)
-    ]
-    _name_cells(ax, [wrapped(name) for name in means.index], columns)
-    ax.set(xlabel="true class of the object", ylabel="called it" + (f"\n(mean of {asked:.0f} raters)" if asked else ""))
+    objects: dict[Any, Any] = table.groupby("true")["n_anchors"].max().to_dict() if "n_anchors" in table else {}
+    names = short_names([*means.index, *means.columns], 24)
+    columns = [names[name] + (f" ({objects[name]:,.0f})" if name in objects else "") for name in map(str, means)]
+    _name_cells(ax, [names[name] for name in means.index], columns)
+    ax.set(
+        xlabel="true class of the object (number of objects)",
+        ylabel="called it" + (f"\n(mean of {asked:.0f} raters)" if asked else ""),
+    )
     return ax
 
 

@@ -26,6 +26,7 @@ from crowdtruth.plots.style import (
     condition_looks,
     short_names,
     styled,
+    wrapped,
 )
 from crowdtruth.taxonomy import Taxonomy
 
@@ -131,7 +132,11 @@ def roc(
         look = conditions[condition] if by_condition else classes[name]
         if len(conditions) > 1 and not by_condition:
             look = Look(look.color, look.marker, conditions[condition].line)
-        words = condition if by_condition else joined([names[name], condition if len(conditions) > 1 else ""], ", ")
+        words = (
+            wrapped(condition, 26)
+            if by_condition
+            else joined([names[name], condition if len(conditions) > 1 else ""], ", ")
+        )
         _draw_line(ax, line, look, joined([words, _score_words(accuracy, "auroc", line)], "  "), faint=len(classes) > 3)
     legend_beside(ax, "AUROC" if accuracy is not None else "")
     return ax
@@ -174,11 +179,13 @@ def _rater_points(ax: Axes, raters: pd.DataFrame, looks: dict[str, Look]) -> Non
         look = looks[str(cohort)]
         ax.plot(numbers(rows, "recall"), numbers(rows, "precision"), look.marker, color=look.color, alpha=0.75,
                 markeredgecolor="black", markeredgewidth=0.5, markersize=6, linestyle="none",
-                label=f"{cohort}: raters ({len(rows)})")  # fmt: skip
+                label=wrapped(f"{cohort}: raters ({len(rows)})", 26))  # fmt: skip
 
 
 def _draw_line(ax: Axes, line: pd.DataFrame, look: Look, label: str, *, faint: bool = False) -> None:
-    """A curve with its band."""
+    """A curve with its band; nothing where no point is known (markers at distances along a line need one)."""
+    if not np.isfinite(numbers(line, "y")).any():
+        return
     ax.plot(numbers(line, "x"), numbers(line, "y"), color=look.color, linestyle=look.line, label=label,
             path_effects=look.effects, marker=look.marker, markevery=0.13, markersize=3.5)  # fmt: skip
     draw_band(ax, numbers(line, "x"), numbers(line, "low"), numbers(line, "high"), look, faint=faint)

@@ -53,7 +53,9 @@ def ease_cumulative(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, ax
         rows = table[table["class"] == name].sort_values("at_least", kind="stable")
         ax.plot(numbers(rows, "at_least"), numbers(rows, "share"), color=look.color, marker=look.marker,
                 linestyle=look.line, label=names[name] or "all", path_effects=look.effects)  # fmt: skip
-        draw_band(ax, numbers(rows, "at_least"), numbers(rows, "low"), numbers(rows, "high"), look)
+        draw_band(
+            ax, numbers(rows, "at_least"), numbers(rows, "low"), numbers(rows, "high"), look, faint=len(looks) > 5
+        )
     ax.set_ylim(0, 1.02)
     whole_numbers(ax)
     legend_beside(ax)

@@ -36,7 +36,9 @@ class Drawn:
 def figures_of(tables: Tables, taxonomy: Taxonomy | None = None, *, data: str = "") -> Iterator[tuple[str, Figure]]:
     """Every figure for which the tables are there, one after the other.
 
-    Where a table has several groupings of classes, most figures show the first level of the taxonomy in it.
+    Where a table has several groupings of classes, most figures show the first level of the taxonomy in it. What is
+    taken for what, and what is easily found, is shown under the condition of most objects; other conditions and
+    groupings are drawn by the functions of these figures.
 
     Parameters
     ----------
@@ -124,6 +126,13 @@ def _leading(table: pd.DataFrame, taxonomy: Taxonomy | None) -> pd.DataFrame:
     levels = [level for level in (taxonomy.levels if taxonomy is not None else ()) if level in found]
     order = [*levels, *(level for level in found if level != RAW), *found]
     return table[table["grouping"] == order[0]] if order else table
+
+
+def _fullest(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of one condition: the one with the largest sum of a column, of equals the last."""
+    sums = table.groupby("condition", sort=False, observed=True)[column].sum()
+    fullest = sums[::-1].idxmax() if len(sums) else ""
+    return table[table["condition"] == fullest]
 
 
 def _classification(table: pd.DataFrame) -> pd.DataFrame:
@@ -315,7 +324,7 @@ def _raters(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
             def draw(own: pd.DataFrame, ax: Any, metric: str = metric) -> Any:
                 return raters.rater_forest(own, metric=metric, ax=ax)
 
-            figure = _by_condition(rows, draw, width=5.2, height=height, per_row=3)
+            figure = _by_condition(rows, draw, width=5.6, height=height)
             note = joined([_words(of), interval_words(rows.rename(columns={f"{metric}_low": "low"}))])
             yield Drawn(_named("raters", metric), figure, f"How good is each rater? {raters.SCORES[metric]}", note)
 
@@ -370,7 +379,7 @@ def _roc_by_condition(of: dict[str, str], rows: pd.DataFrame, accuracy: pd.DataF
 def _confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """What they called X. (Figures 3c, S7a)"""
     keys = ["cohort", "condition", "reference", "grouping"]
-    for of, rows in _each(_leading(tables["rater_confusion"], taxonomy), keys):
+    for of, rows in _each(_fullest(_leading(tables["rater_confusion"], taxonomy), "count"), keys):
         ax = confusion.confusion_of_labels(rows, taxonomy=taxonomy)
         title = "What is the true class of what they called X?"
         yield Drawn(_named("confusion", of["cohort"], of["condition"]), ax.figure, title, _words(of))
@@ -379,7 +388,7 @@ def _confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
 def _anchor_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """What the typical X is called. (Figures 3c, S7b)"""
     keys = ["cohort", "condition", "reference", "grouping"]
-    for of, rows in _each(_leading(tables["anchor_confusion"], taxonomy), keys):
+    for of, rows in _each(_fullest(_leading(tables["anchor_confusion"], taxonomy), "n_anchors"), keys):
         ax = confusion.raters_per_object(rows, taxonomy=taxonomy)
         title = "How many raters find the typical X, and what do they call it?"
         yield Drawn(_named("anchor_confusion", of["cohort"], of["condition"]), ax.figure, title, _words(of))
@@ -387,7 +396,8 @@ def _anchor_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Dra
 
 def _ease(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """Ease of detection. (Figure S8)"""
-    for of, rows in _each(_leading(tables["ease"], taxonomy), ["cohort", "condition", "reference", "grouping"]):
+    keys = ["cohort", "condition", "reference", "grouping"]
+    for of, rows in _each(_fullest(_leading(tables["ease"], taxonomy), "n_objects"), keys):
         figure, panels = _panels(2, width=5.6, per_row=2)
         ease.ease_cumulative(rows, taxonomy=taxonomy, ax=panels[0])
         ease.ease_composition(rows, taxonomy=taxonomy, ax=panels[1])
@@ -466,7 +476,7 @@ def _redundancy_boxes(
         if metric in wanted
         for _, own in wanted[metric].groupby("class", sort=False)
     ]
-    figure, panels = _panels(len(singles), width=3.6, height=2.6, per_row=4)
+    figure, panels = _panels(len(singles), width=3.8, height=2.6)
     for own, ax in zip(singles, panels, strict=True):
         redundancy.redundancy_boxes(own, taxonomy=taxonomy, ax=ax)
     note = joined([_words(of), "boxes: quartiles of realizations"])

@@ -39,6 +39,20 @@ from crowdtruth.plots.style import (
 
 _PAIR = ["condition", "grouping", "scope"]
 _CELL = 0.33  # inches of a cell with its number
+_SIDES = (
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (0.8, 1),
+    (-0.8, 1),
+    (0.8, -1),
+    (-0.8, -1),
+    (0, 2),
+    (0, -2),
+    (1, 2),
+    (-1, -2),
+)
 _LABELS_FOR = 60  # raters: above it, no numbers in the cells
 
 
@@ -141,7 +155,7 @@ def _name_raters(ax: Axes, raters: pd.DataFrame) -> None:
         ax.axhline(end, color="black", linewidth=0.7)
         ax.axvline(end, color="black", linewidth=0.7)
     for cohort, look in looks.items():
-        ax.plot([], [], "s", color=look.color, markeredgecolor=look.edge, label=cohort)
+        ax.plot([], [], "s", color=look.color, markeredgecolor=look.edge, label=wrapped(cohort))
         for label, of in zip([*ax.get_xticklabels(), *ax.get_yticklabels()], [*cohorts, *cohorts], strict=True):
             if of == cohort:
                 label.set_color("#0a6f73" if look.is_light else look.color)
@@ -173,12 +187,11 @@ def kappa_boxes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     checked(table, ["first_cohort", "second_cohort", "kappa"], "pairwise")
     one_of_each(table, ["scope"], "pairwise")
     cohorts = list(dict.fromkeys([*values_of(table, "first_cohort"), *values_of(table, "second_cohort")]))
-    ordered = [
-        "–".join(sorted(pair, key=cohorts.index))
-        for pair in zip(table["first_cohort"], table["second_cohort"], strict=True)
-    ]
+    short = short_names(cohorts, 14)
+    both = zip(table["first_cohort"], table["second_cohort"], strict=True)
+    ordered = ["–".join(short[name] for name in sorted(pair, key=cohorts.index)) for pair in both]
     ends = cohort_looks(cohorts)
-    looks = {f"{name}–{name}": look for name, look in ends.items()}
+    looks = {f"{short[name]}–{short[name]}": look for name, look in ends.items()}
     hue = joined_names(table, ["condition", "grouping"]) if {"condition", "grouping"} & set(table) else None
     ax = _boxes(table.assign(pair=ordered), "kappa", "pair", hue=hue, looks=looks, ax=ax)
     scope = str(values_of(table, "scope")[0]) if values_of(table, "scope") else ""
@@ -313,9 +326,9 @@ def rater_map(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for cohort, look in cohort_looks(values_of(table, "cohort")).items():
         rows = table[table["cohort"] == cohort]
         ax.plot(numbers(rows, "x"), numbers(rows, "y"), look.marker, color=look.color, markeredgecolor="black",
-                markeredgewidth=0.5, markersize=7, alpha=0.8, linestyle="none", label=cohort)  # fmt: skip
+                markeredgewidth=0.5, markersize=7, alpha=0.8, linestyle="none", label=wrapped(cohort))  # fmt: skip
     _limits_around(ax, table)
-    names = short_names(table["rater"], 14)
+    names = short_names(table["rater"], 12)
     label_points(ax, numbers(table, "x"), numbers(table, "y"), [names[rater] for rater in table["rater"]])
     legend_beside(ax, "cohort")
     return ax
@@ -329,17 +342,31 @@ def _limits_around(ax: Axes, table: pd.DataFrame) -> None:
     ax.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), aspect="equal")
 
 
-def label_points(ax: Axes, x: np.ndarray, y: np.ndarray, names: Sequence[str], *, size: float = SMALL) -> None:
-    """A name at each point (n,), above, below or beside it: where it is farthest from other points and names."""
-    width, height = ax.get_xlim()[1] - ax.get_xlim()[0], ax.get_ylim()[1] - ax.get_ylim()[0]
-    taken = [(px / width, py / height) for px, py in zip(x, y, strict=True) if np.isfinite(px) and np.isfinite(py)]
-    shifts = [(0, 1), (0, -1), (1, 0), (-1, 0), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8)]
-    for px, py, name in zip(x, y, names, strict=True):
-        if not (np.isfinite(px) and np.isfinite(py)):
-            continue
-        reach = 0.014 + 0.0085 * len(name)  # half the width of the name, in widths of the panel
-        spots = [(px / width + dx * (reach + 0.012), py / height + dy * 0.030) for dx, dy in shifts]
-        free = [min((abs(sx - tx) / reach) ** 2 + (abs(sy - ty) / 0.025) ** 2 for tx, ty in taken) for sx, sy in spots]
-        sx, sy = spots[int(np.argmax(np.minimum(free, 4.0)))]
-        taken += [(sx, sy), (sx - reach * 0.7, sy), (sx + reach * 0.7, sy)]
-        ax.text(sx * width, sy * height, name, fontsize=size, ha="center", va="center", color="#222222")
+def label_points(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], names: Sequence[str]) -> None:
+    """A name at each point (n,): on the side that is farthest from other points and names, inside of the panel."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    across, up = (x - left) / (right - left), (y - bottom) / (top - bottom)  # 0 to 1 in the panel
+    known = np.isfinite(across) & np.isfinite(up)
+    taken = [(px, py, 0.012) for px, py in zip(across[known], up[known], strict=True)]  # centre and half width
+    for place in np.flatnonzero(known).tolist():
+        half = 0.0085 * len(names[place])
+        spots = [(across[place] + dx * (half + 0.02), up[place] + dy * 0.032) for dx, dy in _SIDES]
+        spot = max(spots, key=lambda spot: _room(spot, half, taken))
+        taken.append((*spot, half))
+        where = {"x": spot[0], "y": spot[1], "transform": ax.transAxes, "in_layout": False}
+        ax.text(
+            s=names[place],
+            fontsize=SMALL if len(names) <= 25 else TINY,
+            ha="center",
+            va="center",
+            color="#222222",
+            **where,
+        )
+
+
+def _room(spot: tuple[float, float], half: float, taken: Sequence[tuple[float, float, float]]) -> float:
+    """How far a name at a spot is from what is there already: below 0 it lies over it, or leaves the panel."""
+    x, y = spot
+    inside = min(x - half, 1 - x - half, y - 0.015, 1 - y - 0.015)
+    apart = [max(abs(x - px) - half - other, abs(y - py) - 0.026) for px, py, other in taken]
+    return min(inside, *apart, 0.004)

@@ -15,7 +15,7 @@ from crowdtruth.plots.drawing import (
     unit_limits,
     values_of,
 )
-from crowdtruth.plots.style import ROW, Look, axes, cohort_looks, short_names, styled
+from crowdtruth.plots.style import ROW, Look, axes, cohort_looks, short_names, styled, wrapped
 
 SCORES = {
     "precision": "precision of detection",
@@ -65,10 +65,10 @@ def rater_forest(table: pd.DataFrame, *, metric: str = "f1", ax: Axes | None = N
         return ax
     for cohort, look in cohort_looks(values_of(rows, "cohort")).items():
         own = rows[rows["cohort"] == cohort]
-        points_with_intervals(ax, own, own.index, look, label=f"{cohort} ({len(own)})")
+        points_with_intervals(ax, own, own.index, look, label=wrapped(f"{cohort} ({len(own)})"))
         middle = own["value"].median()
         ax.vlines(middle, own.index[0] - 0.45, own.index[-1] + 0.45, color=look.edge, linewidth=0.9, linestyle=":")
-    names = short_names(rows["rater"], 24)
+    names = short_names(rows["rater"], 22)
     marked = rows["in_reference"] if "in_reference" in rows else pd.Series(data=False, index=rows.index)
     ax.set_yticks(rows.index, [names[r] + " *" * bool(m) for r, m in zip(rows["rater"], marked, strict=True)])
     ax.set_ylim(len(rows) - 0.4, -0.6)
@@ -76,7 +76,7 @@ def rater_forest(table: pd.DataFrame, *, metric: str = "f1", ax: Axes | None = N
     ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
     if marked.any():
         ax.set_xlabel(f"{ax.get_xlabel()}\n* has contributed to the reference")
-    legend_beside(ax, "cohort (dotted: median)")
+    legend_beside(ax, "cohort\n(dotted: median)")
     return ax
 
 

@@ -80,7 +80,8 @@ def redundancy_curve(
         spread = rows.groupby("raters_per_fov")["value"].quantile(np.array([0.025, 0.5, 0.975])).unstack()
         ax.plot(spread.index, spread[0.5], color=look.color, marker=look.marker, linestyle=look.line,
                 label=names[name], path_effects=look.effects)  # fmt: skip
-        draw_band(ax, spread.index, spread[0.025], spread[0.975], look)
+        low, high = spread[0.025].to_numpy(), spread[0.975].to_numpy()
+        draw_band(ax, spread.index, low, high, look, faint=len(looks) > 3)
     _finish(ax, table, target)
     if len(looks) > 1:
         legend_beside(ax)
@@ -119,8 +120,9 @@ def redundancy_boxes(
     groups = {k: numbers(rows.dropna(subset="value"), "value") for k, rows in table.groupby("raters_per_fov")}
     edge = {"color": look.edge, "linewidth": 0.9}
     box: dict[str, Any] = {"facecolor": (look.color, 0.5), "edgecolor": look.edge, "linewidth": 0.9}
+    places = np.asarray(list(groups), dtype=float)
     ax.boxplot(
-        list(groups.values()), positions=np.asarray(list(groups), dtype=float), widths=0.65, showfliers=False, patch_artist=True, boxprops=box,
+        list(groups.values()), positions=places, widths=0.65, showfliers=False, patch_artist=True, boxprops=box,
         medianprops={"color": "black", "linewidth": 1.6}, whiskerprops=edge, capprops=edge, manage_ticks=False,
     )  # fmt: skip
     _finish(ax, table, target)

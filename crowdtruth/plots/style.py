@@ -193,21 +193,43 @@ def _free(values: Sequence[str], taken: Sequence[str]) -> list[str]:
 
 
 def short_names(names: Iterable[str], limit: int = 22) -> dict[str, str]:
-    """Each name in at most `limit` letters, its middle left out where longer; different names stay different.
+    """Each name in at most `limit` letters or a few more; different names stay different.
+
+    The middle is left out; if that makes names the same, the end, the start, or what all have in common.
 
     Examples
     --------
-    >>> short_names(["rater.1", "a-very-long-name-of-a-rater@hospital.org"])["a-very-long-name-of-a-rater@hospital.org"]
-    'a-very-long…spital.org'
+    >>> list(short_names(["rater.1", "a-very-long-name-of-a-rater@hospital.org"]).values())
+    ['rater.1', 'a-very-long…spital.org']
+    >>> list(short_names([f"rater {n} of the department of pathology" for n in (1, 2)]).values())
+    ['rater 1 of … pathology', 'rater 2 of … pathology']
     """
     unique = list(dict.fromkeys(str(name) for name in names))
-    longest = max((len(name) for name in unique), default=0)
-    while True:
-        head = (limit + 1) // 2
-        short = {n: n if len(n) <= limit else f"{n[:head]}…{n[len(n) - (limit - head - 1) :]}" for n in unique}
-        if limit >= longest or len(set(short.values())) == len(unique):
-            return short
-        limit += 4
+    start, end = _common_start(unique), len(_common_start([name[::-1] for name in unique]))
+    own = [name[len(start) : max(len(name) - end, len(start))] for name in unique]
+    ways = (
+        [_without_middle(name, limit) for name in unique],
+        [name if len(name) <= limit else f"{name[:limit]}…" for name in unique],
+        [name if len(name) <= limit else f"…{name[-limit:]}" for name in unique],
+        [_without_middle(f"…{part}…", limit) for part in own],
+    )
+    found = next((way for way in ways if len(set(way)) == len(unique)), None)
+    if found is None:
+        found = [f"{name} ({number})" for number, name in enumerate(ways[0], start=1)]
+    return dict(zip(unique, found, strict=True))
+
+
+def _common_start(names: Sequence[str]) -> str:
+    """The letters that all names begin with."""
+    first, last = (min(names), max(names)) if names else ("", "")
+    same = next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), None)
+    return first[: min(len(first), len(last)) if same is None else same]
+
+
+def _without_middle(name: str, limit: int) -> str:
+    """The start and the end of a name, together of `limit` letters."""
+    head = (limit + 1) // 2
+    return name if len(name) <= limit else f"{name[:head]}…{name[len(name) - (limit - head - 1) :]}"
 
 
 def wrapped(name: str, width: int = 18, lines: int = 3) -> str:
