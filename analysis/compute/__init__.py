@@ -1,0 +1,1 @@
+"""Slow steps: each gives tidy tables, from which figures are drawn."""

@@ -1,0 +1,83 @@
+"""From computed tables to files: figures with their rows, printed values beside ours, and the index."""
+
+from math import isnan
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.page import Page
+from analysis.paths import COMPARISON, FIGURES, INDEX, PUBLISHED_BESIDE, TABLES
+from analysis.published import as_markdown, beside
+from analysis.style import entitle
+from analysis.work import Work
+from crowdtruth.files import atomic_write, write_table
+from crowdtruth.plots.saving import save_figure
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def make_page(work: Work, page: Page, out: Path, suffix: str = ".png") -> pd.DataFrame:
+    """Write a page: its figure or table, the rows it shows, and the paper's values beside ours, which are returned."""
+    rows = page.pick({name: work.table(name) for name in page.tables}, work.setting)
+    folder = out / (TABLES if page.draw is None else FIGURES)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in rows.items():
+        write_table(table, folder / f"{page.name}_{name}.csv")
+    if page.draw is None:
+        write_text(folder / f"{page.name}.md", _table_page(page, rows, work.data.name))
+    else:
+        figure = page.draw(rows, work.setting)
+        entitle(figure, f"{_number(page.name)}. {page.title}", work.data.name)
+        save_figure(figure, folder / f"{page.name}{suffix}")
+    compared = beside(page.name, page.ours(rows, work.setting) if work.setting.is_paper else {})
+    compared = compared if work.setting.is_paper else compared[:0]
+    if len(compared):
+        place = out / PUBLISHED_BESIDE
+        place.mkdir(exist_ok=True)
+        write_table(compared, place / f"published_{page.name}.csv")
+    return compared
+
+
+def write_comparison(compared: pd.DataFrame, out: Path, data: str) -> None:
+    """All printed values beside ours, as a table and to read."""
+    write_table(compared, out / PUBLISHED_BESIDE / "comparison.csv")
+    write_text(out / COMPARISON, as_markdown(compared, data))
+
+
+def write_index(out: Path, data: str, made: dict[str, Page], skipped: dict[str, tuple[Page, str]]) -> None:
+    """What was made of which data, and what was not, and why."""
+    lines = [f"# Figures and tables of: {data}", "", "| page | what it shows | file |", "|---|---|---|"]
+    for name, page in made.items():
+        folder = TABLES if page.draw is None else FIGURES
+        lines.append(f"| {name} | {page.title} | {folder}/{name} |")
+    if skipped:
+        lines += ["", "Not made:", "", "| page | what it would show | why not |", "|---|---|---|"]
+        lines += [f"| {name} | {page.title} | {reason} |" for name, (page, reason) in skipped.items()]
+    write_text(out / INDEX, "\n".join([*lines, ""]))
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file of text, whole or not at all."""
+    with atomic_write(path) as handle:
+        handle.write(text.encode())
+
+
+def _number(name: str) -> str:
+    """``fig3a`` as it stands over a page: Figure 3a."""
+    return name.replace("fig", "Figure ") if name.startswith("fig") else name
+
+
+def _table_page(page: Page, rows: dict[str, pd.DataFrame], data: str) -> str:
+    """The tables of a page in Markdown."""
+    lines = [f"# {page.title}", "", f"Data: {data}.", ""]
+    for table in rows.values():
+        lines += ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
+        lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table.itertuples(index=False)]
+    return "\n".join([*lines, ""])
+
+
+def _cell(value: object) -> str:
+    """A cell: numbers to four digits."""
+    if isinstance(value, float):
+        return "" if isnan(value) else f"{value:.4g}"
+    return str(value)

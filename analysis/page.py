@@ -1,0 +1,63 @@
+"""What a figure or table of the paper is here: what it needs, what it shows, how it is drawn, what is comparable."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.setting import Setting
+
+Rows = Mapping[str, pd.DataFrame]
+"""The rows of a figure by table, as they are written beside it."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value of ours that the paper prints too."""
+
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One figure or table of the paper."""
+
+    name: str  # as the command calls it
+    title: str
+    steps: tuple[str, ...]  # slow steps it builds on
+    tables: tuple[str, ...]  # computed tables it shows rows of
+    pick: Callable[[Rows, Setting], dict[str, pd.DataFrame]]
+    draw: Callable[[Rows, Setting], Figure] | None = None  # None: a table
+    why_not: Callable[[Setting], str] = lambda _: ""  # why this study cannot have it; empty: it can
+    ours: Callable[[Rows, Setting], dict[str, Measure]] = lambda _, __: {}  # key in published.toml -> value
+
+
+def rows_where(table: pd.DataFrame, **where: str) -> pd.DataFrame:
+    """The rows with these values.
+
+    Examples
+    --------
+    >>> rows_where(pd.DataFrame({"cohort": ["P", "NP"], "value": [1, 2]}), cohort="NP")["value"].tolist()
+    [2]
+    """
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table.reset_index(drop=True)
+
+
+def measure(table: pd.DataFrame, **where: str) -> Measure:
+    """Value and interval of the one row with these values; missing if there is none.
+
+    Examples
+    --------
+    >>> measure(pd.DataFrame({"cohort": ["P"], "value": [0.5], "low": [0.4], "high": [0.6]}), cohort="P")
+    Measure(value=0.5, low=0.4, high=0.6)
+    """
+    found = rows_where(table, **where)
+    if found.empty:
+        return Measure(float("nan"))
+    row = found.iloc[0]
+    return Measure(float(row["value"]), float(row["low"]), float(row["high"]))

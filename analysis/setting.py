@@ -1,0 +1,122 @@
+"""What a study offers the figures: who judges whom, under which conditions, at which levels of classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crowdtruth.options import cohort_members
+from crowdtruth.study import Study, select
+from crowdtruth.taxonomy import RAW, Grouping, Taxonomy
+
+_PATHOLOGISTS, _OTHERS = "P", "NP"
+_MAIN_CONDITION, _CONTROL = "E", "U-control"
+_ORDER = (_CONTROL, "B-control", _MAIN_CONDITION)  # the paper's conditions, in the order it shows them
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Cohorts, conditions and levels of the figures."""
+
+    cohorts: tuple[str, ...]  # in the order they are shown
+    judge: str | None  # the cohort whose inferred labels are the truth; None: an outside reference, or each its own
+    outside: str | None  # name of the outside reference, if there is one
+    conditions: tuple[str, ...]
+    condition: str  # of figures that show one
+    control: str | None  # the one without suggestions, if there is one beside `condition`
+    levels: tuple[str, ...]  # of classes, the finest first
+    taxonomy: Taxonomy | None
+    has_clicks: bool
+    has_outlines: bool  # traced by hand, to compare clicked ones with
+    is_located: bool
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Cohorts whose inferred labels can be compared with a truth that is not their own."""
+        if self.outside is not None:
+            return self.cohorts
+        return tuple(name for name in self.cohorts if self.judge not in (None, name))
+
+    @property
+    def level(self) -> str:
+        """The finest level of classes that figures show."""
+        return self.levels[0]
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether the study has the paper's cohorts and conditions, so that its printed values can stand beside."""
+        return {_PATHOLOGISTS, _OTHERS} <= set(self.cohorts) and self.condition == _MAIN_CONDITION
+
+    def grouping(self, level: str) -> Grouping | None:
+        """The classes of a level; None for labels as they come."""
+        return None if self.taxonomy is None or level == RAW else self.taxonomy.grouping(level)
+
+
+def setting_of(
+    study: Study, *, condition: str | None = None, judge: str | None = None, outside: str | None = None
+) -> Setting:
+    """The setting of a study whose cohorts are those of `united`.
+
+    Parameters
+    ----------
+    study : with the cohorts to be shown, see `united`
+    condition : of figures that show one; default: E, else the first
+    judge : cohort whose inferred labels are the truth
+    outside : name of a reference from outside, which is the truth; default without either: the cohort P, else the
+        study's own reference, else each cohort its own
+
+    Raises
+    ------
+    ValueError
+        If there is no such condition or cohort, or the study is a crowd table.
+    """
+    if study.is_crowd:
+        raise ValueError("a crowd table has no images and no marks; the paper's figures need a study of marks")
+    known = [name for name in _ORDER if name in study.conditions]
+    conditions = tuple(known + [name for name in study.conditions if name not in known])
+    shown = condition or (_MAIN_CONDITION if _MAIN_CONDITION in conditions else conditions[0])
+    _must_be(shown, conditions, "condition")
+    first = [name for name in (_PATHOLOGISTS, _OTHERS) if name in study.cohorts]
+    cohorts = tuple(first + [name for name in study.cohorts if name not in first])
+    if judge is None and outside is None:
+        has_judge = _PATHOLOGISTS in cohorts and len(cohorts) > 1
+        judge = _PATHOLOGISTS if has_judge else None
+        outside = "reference" if not has_judge and study.reference is not None else None
+    if judge is not None:
+        _must_be(judge, cohorts, "cohort")
+    kinds = set() if study.is_located else set(study.annotations["kind"])
+    return Setting(
+        cohorts=cohorts,
+        judge=judge,
+        outside=outside,
+        conditions=conditions,
+        condition=shown,
+        control=_CONTROL if _CONTROL in conditions and shown != _CONTROL else None,
+        levels=tuple(study.taxonomy.levels) if study.taxonomy and study.taxonomy.levels else (RAW,),
+        taxonomy=study.taxonomy,
+        has_clicks="click" in kinds,
+        has_outlines="polygon" in kinds,
+        is_located=study.is_located,
+    )
+
+
+def united(study: Study, specs: Sequence[str] = ()) -> Study:
+    """The study with the paper's cohort P = SP + JP where it has these two, or the unions asked for (``P=SP+JP``).
+
+    Raises
+    ------
+    ValueError
+        If a union names a cohort that is not there.
+    """
+    return select(study, cohorts=_unions(study, specs))
+
+
+def _unions(study: Study, specs: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    if specs:
+        return cohort_members(tuple(specs), study.cohorts)
+    seniors = [name for name in ("SP", "JP") if name in study.cohorts]
+    others = [name for name in study.cohorts if name not in seniors]
+    return {_PATHOLOGISTS: seniors, **{name: [name] for name in others}} if seniors else {n: [n] for n in others}
+
+
+def _must_be(name: str, known: Sequence[str], what: str) -> None:
+    if name not in known:
+        raise ValueError(f"no {what} {name!r}; the study has {', '.join(known)}")

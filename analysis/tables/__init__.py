@@ -1,0 +1,1 @@
+"""Tables to read: the statistical tests, and the paper's printed values beside ours."""
