@@ -6,6 +6,7 @@ in the file.
 
 from crowdtruth.accuracy.confusions import anchor_confusion, rater_confusion
 from crowdtruth.accuracy.curves import LabelCurves, label_curves
+from crowdtruth.accuracy.differences import accuracy_difference, area_difference
 from crowdtruth.accuracy.scores import label_accuracy, rater_accuracy
 from crowdtruth.outcomes import Outcomes, label_outcomes, rater_outcomes
 from crowdtruth.references import (
@@ -23,7 +24,9 @@ __all__ = [
     "LabelCurves",
     "Outcomes",
     "Reference",
+    "accuracy_difference",
     "anchor_confusion",
+    "area_difference",
     "asked_fovs",
     "box_reference",
     "cohort_reference",

@@ -96,19 +96,12 @@ def label_curves(
                   metric class     value  n
     0  average_precision        0.833333  2
     """
-    columns = [name for name in truth.columns if name in ("is_object", "n_detected") or name.startswith(_PROBABILITY)]
-    told = labels.labels[~labels.labels["is_own"]]
-    anchors = told.merge(truth[[*_KEY, *columns]].astype(dict.fromkeys(_KEY, "str")), on=_KEY)
     scores, curves, messages = [], [], []
-    for key, rows, unfound in _judged(anchors, labels.unfound):
-        classified, n_without_mass = _classification(rows)
-        if n_without_mass:
-            messages.append(_SAY_WITHOUT_MASS.format(n_without_mass, *key))
-        detected = [_detection(rows, unfound, least_detections)] if labels.has_detection else []
-        parts = [part for part in (*detected, classified) if part.areas]
+    for key, parts, message in ranked_parts(labels, truth, least_detections):
+        messages.extend(message)
         base = dict(zip(("who", "condition", "reference"), key, strict=True), grouping=level)
         for part in parts:
-            group, n_groups, resampled = _groups(part.fov, labels.has_detection, fovs, resample)
+            group, n_groups, resampled = resampled_groups(part.fov, labels.has_detection, fovs, resample)
             interval = _interval(part, group, n_groups, options)
             scores.append(_score_rows(part, interval).assign(**base, resampled=resampled))
             curves.append(_curve_rows(part, interval).assign(**base))
@@ -116,7 +109,7 @@ def label_curves(
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class Ranked:
     """What is ranked, and what comes of it for any weights."""
 
     fov: pd.Series  # (n_things,) FOV (crowd tables: nothing) of everything that has a weight
@@ -126,18 +119,26 @@ class _Ranked:
     n_ranked: int  # items that one evaluation sorts through
 
 
-def _judged(
-    anchors: pd.DataFrame, unfound: pd.DataFrame
-) -> Iterator[tuple[tuple[str, ...], pd.DataFrame, pd.DataFrame]]:
-    """Anchors and objects without one, for each cohort, condition and reference."""
-    key = ["cohort", "condition", "reference"]
-    names = pd.concat([anchors[key], unfound[key]]).drop_duplicates().sort_values(key)
-    by_key = [dict(iter(table.groupby(key))) for table in (anchors, unfound)]
-    for name in names.itertuples(index=False, name=None):
-        yield name, by_key[0].get(name, anchors[:0]), by_key[1].get(name, unfound[:0])
+def ranked_parts(
+    labels: AnchorLabels, truth: pd.DataFrame, least_detections: int | None = None
+) -> Iterator[tuple[tuple[str, ...], list[Ranked], list[str]]]:
+    """What is ranked for each cohort, condition and reference (detection, classification), and what was left out."""
+    columns = [name for name in truth.columns if name in ("is_object", "n_detected") or name.startswith(_PROBABILITY)]
+    told = labels.labels[~labels.labels["is_own"]]
+    anchors = told.merge(truth[[*_KEY, *columns]].astype(dict.fromkeys(_KEY, "str")), on=_KEY)
+    judged = ["cohort", "condition", "reference"]
+    keys = pd.concat([anchors[judged], labels.unfound[judged]]).drop_duplicates().sort_values(judged)
+    anchors_of, unfound_of = (dict(iter(table.groupby(judged))) for table in (anchors, labels.unfound))
+    for key in keys.itertuples(index=False, name=None):
+        rows = anchors_of.get(key, anchors[:0])
+        classified, n_without_mass = _classification(rows)
+        parts = [classified] if classified.areas else []
+        if labels.has_detection:
+            parts.insert(0, _detection(rows, unfound_of.get(key, labels.unfound[:0]), least_detections))
+        yield key, parts, [_SAY_WITHOUT_MASS.format(n_without_mass, *key)] if n_without_mass else []
 
 
-def _detection(anchors: pd.DataFrame, unfound: pd.DataFrame, least_detections: int | None) -> _Ranked:
+def _detection(anchors: pd.DataFrame, unfound: pd.DataFrame, least_detections: int | None) -> Ranked:
     """Anchors by their probability of being an object; objects without an anchor have none."""
     if least_detections is not None:
         anchors, unfound = anchors[anchors["n_detected"] >= least_detections], unfound[:0]
@@ -151,10 +152,10 @@ def _detection(anchors: pd.DataFrame, unfound: pd.DataFrame, least_detections: i
         return np.concatenate([average_precision_from(counts)[..., None], precision_at(_GRID, counts)], axis=-1)
 
     areas = [("average_precision", "", int(is_object.sum()) + len(unfound))]
-    return _Ranked(pd.concat([anchors["fov"], unfound["fov"]]), areas, [(PRECISION_RECALL, "")], summary, n_anchors)
+    return Ranked(pd.concat([anchors["fov"], unfound["fov"]]), areas, [(PRECISION_RECALL, "")], summary, n_anchors)
 
 
-def _classification(anchors: pd.DataFrame) -> tuple[_Ranked, int]:
+def _classification(anchors: pd.DataFrame) -> tuple[Ranked, int]:
     """Objects by the probabilities of the classes that the reference has here, and how many have none of these."""
     anchors = anchors[(anchors["true"] != "") & anchors["is_object"].astype(bool)]
     classes = sorted(anchors["true"].unique())
@@ -178,10 +179,12 @@ def _classification(anchors: pd.DataFrame) -> tuple[_Ranked, int]:
     areas = [("auroc", name, n) for name, n in names] if classes else []
     curves = [(ROC, name) for name, _ in names] if classes else []
     n_ranked = len(anchors) * max(1, len(classes))
-    return _Ranked(anchors["fov"], areas, curves, summary, n_ranked), int((mass <= 0).sum())
+    return Ranked(anchors["fov"], areas, curves, summary, n_ranked), int((mass <= 0).sum())
 
 
-def _groups(fov: pd.Series, has_detection: bool, fovs: pd.DataFrame | None, resample: Unit) -> tuple[Codes, int, str]:
+def resampled_groups(
+    fov: pd.Series, has_detection: bool, fovs: pd.DataFrame | None, resample: Unit
+) -> tuple[Codes, int, str]:
     """What is resampled with each ranked thing, (n_things,), how many such there are, and what it is called."""
     if not has_detection:
         return np.arange(len(fov)) % TASK_GROUPS, min(len(fov), TASK_GROUPS), "anchor"
@@ -190,25 +193,30 @@ def _groups(fov: pd.Series, has_detection: bool, fovs: pd.DataFrame | None, resa
     return codes, len(names), resample
 
 
-def _interval(part: _Ranked, group: Codes, n_groups: int, options: dict[str, Any]) -> Interval:
+def _interval(part: Ranked, group: Codes, n_groups: int, options: dict[str, Any]) -> Interval:
     """Areas and curves with their bounds. The sums over a replicate's FOVs are here the weights of the FOVs."""
-    step = max(1, _CHUNK // max(1, part.n_ranked))
-
-    def statistic(weights: Floats) -> Floats:
-        rows = [part.summary(weights[begin : begin + step], group) for begin in range(0, len(weights), step)]
-        return np.concatenate(rows)
-
+    statistic = in_chunks(lambda weights: part.summary(weights, group), part.n_ranked)
     return bootstrap(np.eye(max(1, n_groups)), statistic, **options)
 
 
-def _score_rows(part: _Ranked, interval: Interval) -> pd.DataFrame:
+def in_chunks(statistic: Callable[[Floats], Floats], n_ranked: int) -> Callable[[Floats], Floats]:
+    """The same statistic of some weightings at a time, since each makes `n_ranked` numbers."""
+    step = max(1, _CHUNK // max(1, n_ranked))
+
+    def chunked(weights: Floats) -> Floats:
+        return np.concatenate([statistic(weights[begin : begin + step]) for begin in range(0, len(weights), step)])
+
+    return chunked
+
+
+def _score_rows(part: Ranked, interval: Interval) -> pd.DataFrame:
     """One row per area."""
     rows = pd.DataFrame(part.areas, columns=["metric", "class", "n"])
     bounds = (values[: len(rows)] for values in (interval.value, interval.low, interval.high))
     return rows.assign(**dict(zip(("value", "low", "high"), bounds, strict=True)))
 
 
-def _curve_rows(part: _Ranked, interval: Interval) -> pd.DataFrame:
+def _curve_rows(part: Ranked, interval: Interval) -> pd.DataFrame:
     """One row per point of a curve, as far as it goes."""
     names = pd.DataFrame(part.curves, columns=["curve", "class"])
     rows = names.loc[names.index.repeat(len(_GRID))].reset_index(drop=True).assign(x=np.tile(_GRID, len(names)))

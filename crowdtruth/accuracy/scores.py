@@ -73,7 +73,7 @@ def rater_accuracy(
     [['r', 1, 1.0, 1.0]]
     """
     table = _counts(outcomes)
-    sums = _sums(outcomes, fovs, resample)
+    sums = sums_of(outcomes, fovs, resample)
     scored = _scored(sums, outcomes.has_detection, options, by_class=False)
     for place, name in enumerate(SCORES):
         for suffix, values in zip(("", "_low", "_high"), scored, strict=True):
@@ -120,7 +120,7 @@ def label_accuracy(
     0  class_accuracy          0.5  2
     1             mcc          NaN  2
     """
-    sums = _sums(outcomes, fovs, resample)
+    sums = sums_of(outcomes, fovs, resample)
     scored = _scored(sums, outcomes.has_detection, options, by_class=True)
     names, classes = _score_names(sums.classes)
     n = _numbers_of(sums)
@@ -140,7 +140,7 @@ def label_accuracy(
 
 
 @dataclass(frozen=True)
-class _Sums:
+class Sums:
     """What scores are made of: how often each thing happened, by judged row and group.
 
     Things are numbered: 0 false positives; then for each class objects named rightly, found objects of the class,
@@ -181,28 +181,31 @@ class _Sums:
                 yield rows, np.bincount(key, minlength=int(np.prod(shape))).reshape(shape).astype(float)
 
 
-def _sums(outcomes: Outcomes, fovs: pd.DataFrame | None, resample: Unit) -> _Sums:
-    """Outcomes as countable events."""
+def sums_of(outcomes: Outcomes, fovs: pd.DataFrame | None, resample: Unit) -> Sums:
+    """Outcomes as countable events, by judged row and group."""
     judged = _judged_rows(outcomes)
     group, n_groups, resampled = _groups(outcomes, judged, fovs, resample)
+    place, thing, classes = events_of(outcomes)
+    return Sums(judged[place], group[place], thing, n_groups, classes, resampled)
+
+
+def events_of(outcomes: Outcomes) -> tuple[Codes, Codes, tuple[str, ...]]:
+    """What is counted of each outcome: its row in the outcomes, the number of the thing (see `Sums`), the classes."""
     rows = outcomes.rows
-    found, missed, wrong = (
-        (rows["outcome"] == kind).to_numpy() for kind in (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE)
-    )
+    kind = rows["outcome"]
+    found, missed, wrong = ((kind == name).to_numpy() for name in (TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE))
     classes = tuple(sorted({*rows.loc[found | missed, "true"].unique(), *rows.loc[found, "assigned"].unique()}))
     true, assigned = (_codes(rows[column], classes) for column in ("true", "assigned"))
     n_classes = len(classes)
-    right = found & (true == assigned)
     events = [
         (wrong, np.zeros(len(rows), np.intp)),
-        (right, 1 + true),
+        (found & (true == assigned), 1 + true),
         (found, 1 + n_classes + true),
         (found, 1 + 2 * n_classes + assigned),
         (missed, 1 + 3 * n_classes + true),
     ]
-    row, place = (np.concatenate([codes[chosen] for chosen, _ in events]) for codes in (judged, group))
-    thing = np.concatenate([code[chosen] for chosen, code in events])
-    return _Sums(row, place, thing, n_groups, classes, resampled)
+    place = np.concatenate([np.flatnonzero(chosen) for chosen, _ in events])
+    return place, np.concatenate([code[chosen] for chosen, code in events]), classes
 
 
 def _groups(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resample: Unit) -> tuple[Codes, Codes, str]:
@@ -224,7 +227,7 @@ def _groups(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resamp
 
 
 def _scored(
-    sums: _Sums, has_detection: bool, options: dict[str, Any], *, by_class: bool
+    sums: Sums, has_detection: bool, options: dict[str, Any], *, by_class: bool
 ) -> tuple[Floats, Floats, Floats]:
     """Value, low and high of every score, (n_judged, n_scores) each; of all classes first."""
     n_scores = len(SCORES) + (len(CLASS_SCORES) * len(sums.classes) if by_class else 0)
@@ -270,7 +273,7 @@ def _score_names(classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
     return np.array(names, object), np.array([""] * len(SCORES) + [*classes] * len(CLASS_SCORES), object)
 
 
-def _numbers_of(sums: _Sums) -> NDArray[np.int64]:
+def _numbers_of(sums: Sums) -> NDArray[np.int64]:
     """What each score is a share of, (n_judged, n_scores)."""
     totals = sums.totals()
     wrong = totals[:, 0]
