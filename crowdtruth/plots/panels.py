@@ -1,0 +1,120 @@
+"""What the figures of a result folder have in common: rows of one kind, panels side by side, names for files."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from crowdtruth.plots.drawing import joined, values_of
+from crowdtruth.plots.style import RC
+from crowdtruth.taxonomy import RAW, Taxonomy
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with the words around it."""
+
+    name: str
+    figure: Any  # of matplotlib
+    title: str
+    note: str = ""
+
+
+def file_name(kind: str, *parts: object) -> str:
+    """A name fit for files: the kind, and the values it is of."""
+    slugs = [
+        re.sub(r"[^A-Za-z0-9.]+", "-", str(part)).strip("-.")[:40] for part in parts if str(part) not in ("", "all")
+    ]
+    return "-".join([kind, *filter(None, slugs)])
+
+
+def each_of(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Values and rows of each combination of those columns that the table has, in order of appearance."""
+    columns = [column for column in columns if column in table]
+    if not columns:
+        yield {}, table
+        return
+    for key, rows in table.groupby(columns, sort=False, observed=True, dropna=False):
+        yield dict(zip(columns, map(str, key), strict=True)), rows
+
+
+def leading_grouping(table: pd.DataFrame, taxonomy: Taxonomy | None) -> pd.DataFrame:
+    """The rows of one grouping: the first level of the taxonomy, else the first that is not raw."""
+    found = [str(level) for level in values_of(table, "grouping")]
+    levels = [level for level in (taxonomy.levels if taxonomy is not None else ()) if level in found]
+    order = [*levels, *(level for level in found if level != RAW), *found]
+    return table[table["grouping"] == order[0]] if order else table
+
+
+def fullest_condition(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of one condition: the one with the largest sum of a column, of equals the last."""
+    sums = table.groupby("condition", sort=False, observed=True)[column].sum()
+    fullest = sums[::-1].idxmax() if len(sums) else ""
+    return table[table["condition"] == fullest]
+
+
+def classification_scope(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one scope: classification, if there."""
+    scopes = values_of(table, "scope")
+    if not scopes:
+        return table
+    return table[table["scope"] == ("classification" if "classification" in scopes else scopes[0])]
+
+
+def words_of(of: Mapping[str, str], *, skip: tuple[str, ...] = ()) -> str:
+    """What rows are of, in words: ``cohort NP · condition E``."""
+    names = {"grouping": "classes", "who": "cohort"}
+    return joined([f"{names.get(key, key)} {value}" for key, value in of.items()
+                   if key not in skip and value not in ("", "all")])  # fmt: skip
+
+
+def first_of(table: pd.DataFrame, column: str) -> dict[str, str]:
+    """The first value of a column, if the table has it."""
+    found = values_of(table, column)
+    return {column: str(found[0])} if found else {}
+
+
+def panels_of(n: int, *, width: float = 4.3, height: float = 3.7, per_row: int = 3) -> tuple[Figure, list[Any]]:
+    """A figure and its axes, n of them, in rows."""
+    columns = min(n, per_row)
+    n_rows = -(-n // columns)
+    with rc_context(RC):
+        figure = Figure(figsize=(width * columns, height * n_rows + 0.6), dpi=120, layout="constrained")
+        grid = figure.subplots(n_rows, columns, squeeze=False).ravel()
+    for ax in grid[n:]:
+        ax.remove()
+    return figure, list(grid[:n])
+
+
+def title_panel(ax: Any, words: str) -> None:
+    """Write a title over one panel."""
+    with rc_context(RC):
+        ax.set_title(words)
+
+
+def without_raw(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of raw classes, if there are others."""
+    if "grouping" not in table or set(table["grouping"]) <= {RAW}:
+        return table
+    return table[table["grouping"] != RAW]
+
+
+def by_condition(
+    rows: pd.DataFrame, draw: Callable[[pd.DataFrame, Any], Any], *, width: float, height: float, per_row: int = 2
+) -> Figure:
+    """A panel for each condition; `draw` takes its rows and the axes, None for a figure as large as it needs."""
+    conditions = list(each_of(rows, ["condition"]))
+    if len(conditions) == 1:
+        figure: Figure = draw(rows, None).figure
+        return figure
+    figure, panels = panels_of(len(conditions), width=width, height=height, per_row=per_row)
+    for (of, own), ax in zip(conditions, panels, strict=True):
+        draw(own, ax)
+        title_panel(ax, of["condition"])
+    return figure
