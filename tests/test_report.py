@@ -256,14 +256,14 @@ def test_redundancy__band_is_that_of_the_draws_and_the_plan_a_sentence() -> None
     section = redundancy(inputs_of(redundancy=draws, plan=plan))
     assert str(section.body["curves"][0]["lines"][0]["values"][0]) == "0.70 (0.51 to 0.89)"
     assert section.next_steps == [
-        "For Objects found (F1) of at least 0.70 with raters of P (all): plan 3 raters per FOV (2 to 4)."
+        "For Objects found (F1) of at least 0.70 with raters of P: plan 3 raters per FOV (2 to 4)."
     ]
 
 
 def test_redundancy__a_pilot_that_cannot_tell_says_so() -> None:
     plan = pd.DataFrame([{"cohort": "P", "condition": "all", "metric": "f1", "class": "", "target": 0.7, "low": np.nan,
                           "raters_per_fov": np.nan, "high": np.nan, "cost": np.nan, "verdict": "cannot tell"}])  # fmt: skip
-    assert redundancy(inputs_of(plan=plan)).next_steps[0].endswith("(all): cannot tell.")
+    assert redundancy(inputs_of(plan=plan)).next_steps[0].endswith("raters of P: cannot tell.")
 
 
 def truth_and_votes(votes: dict[str, list[str]], fov_of: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:

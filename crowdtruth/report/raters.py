@@ -10,7 +10,7 @@ from crowdtruth.report.confusions import Heat, confusions
 from crowdtruth.report.drift import Drift, drifts
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, in_order
-from crowdtruth.report.words import Estimate, as_float, counted, estimate_of, in_hundred, joined, median
+from crowdtruth.report.words import Estimate, as_float, counted, estimate_of, group_words, in_hundred, joined, median
 
 _NAME, _TITLE = "raters", "How good is each rater?"
 SCORES = {
@@ -133,9 +133,9 @@ def _compared(scores: Sequence[Score], cohort: str) -> list[str]:
                 told.append(words + (f" ({joined(where)})" if len(where) < len(score.values) else ""))
     has_usual = any(value.has_interval and isfinite(value.usual) for score in scores for _, value in score.values)
     if told:
-        sentences.append(f"Compared with the median of {cohort}: {joined(told, most=9)}.")
+        sentences.append(f"Compared with the median of {group_words(cohort)}: {joined(told, most=9)}.")
     elif has_usual:
-        sentences.append(f"No clear difference from the median of {cohort}.")
+        sentences.append(f"No clear difference from the median of {group_words(cohort)}.")
     return [sentence for sentence in sentences if sentence]
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from crowdtruth.report.agreement import at_level
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, in_order
-from crowdtruth.report.words import Estimate, as_float, joined, number
+from crowdtruth.report.words import Estimate, as_float, counted, group_words, joined, number
 
 _NAME, _TITLE = "redundancy", "How many raters are enough?"
 _METRICS = {
@@ -18,6 +18,8 @@ _METRICS = {
     ("auroc", "micro"): "AUROC, micro",
     ("auroc", "macro"): "AUROC, macro",
 }
+_IN_WORDS = {("f1", ""): "Finding objects (F1)", ("class_accuracy", ""): "Naming them rightly"}
+_HARDLY = 0.01
 _BAND = (0.025, 0.5, 0.975)
 
 
@@ -48,9 +50,26 @@ def _curves(inputs: Inputs) -> list[dict[str, Any]]:
         lines = [_line(k, group, metrics) for k, group in rows.groupby("raters_per_fov", sort=True)]
         tables.append({
             "cohort": cohort, "condition": condition, "lines": lines, "metrics": [_METRICS[key] for key in metrics],
+            "words": _enough(lines, metrics), "name": group_words(cohort, condition),
             "n_realizations": rows["realization"].nunique(),
         })  # fmt: skip
     return tables
+
+
+def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]]) -> list[str]:
+    """For finding and naming: from how many raters on more of them hardly change the median."""
+    sentences = []
+    for place, metric in enumerate(metrics):
+        medians = [line["values"][place].value for line in lines]
+        if metric not in _IN_WORDS or len(lines) < 2 or not isfinite(medians[-1]):
+            continue
+        far = [n for n, value in enumerate(medians) if not abs(value - medians[-1]) <= _HARDLY]
+        first = lines[far[-1] + 1]["k"] if far else lines[0]["k"]
+        sentences.append(
+            f"{_IN_WORDS[metric]}: {number(medians[0])} with {counted(lines[0]['k'], 'rater')} per FOV, "
+            f"{number(medians[-1])} with {lines[-1]['k']}; from {first} on it stays within {_HARDLY} of that."
+        )
+    return sentences
 
 
 def _line(k: Any, rows: pd.DataFrame, metrics: list[tuple[str, str]]) -> dict[str, Any]:
@@ -81,7 +100,7 @@ def _plan(inputs: Inputs) -> list[dict[str, Any]]:
 
 def _sentence(row: Any, what: str, k: float, low: float, high: float) -> str:
     """What a row of the plan advises."""
-    goal = f"{what} of at least {number(row['target'])} with raters of {row['cohort']} ({row['condition']})"
+    goal = f"{what} of at least {number(row['target'])} with raters of {group_words(row['cohort'], row['condition'])}"
     if not isfinite(k):
         return f"For {goal}: {row['verdict'] or 'the pilot cannot tell'}."
     band = f" ({number(low, 0)} to {number(high, 0)})" if isfinite(low) and isfinite(high) else ""

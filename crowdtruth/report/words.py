@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crowdtruth.checks import ALL
+
 NOTHING = "–"
 MANY = 6
 
@@ -106,6 +108,17 @@ def joined(names: Iterable[str], most: int = MANY) -> str:
     if len(shown) > most:
         shown = [*shown[:most], f"{len(shown) - most} more"]
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def group_words(cohort: str, condition: str = ALL) -> str:
+    """A cohort and a condition, as far as the study tells any apart.
+
+    Examples
+    --------
+    >>> group_words("NP", "E"), group_words("all", "E"), group_words("all")
+    ('NP, E', 'all raters, E', 'all raters')
+    """
+    return ", ".join(["all raters" if cohort == ALL else cohort, *([] if condition == ALL else [condition])])
 
 
 def estimate_of(row: Any, name: str = "", usual: float = nan) -> Estimate:

@@ -27,6 +27,7 @@
   }
 
   const class_name = (place) => data.classes[place][0];
+  const group_words = (one) => [one.cohort === "all" ? "all raters" : one.cohort, ...(one.condition === "all" ? [] : [one.condition])].join(", ");
   const main_of = (item) => item.inferred.find((one) => one.is_main);
 
   // ---- filters -----------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@
     if (!item) return;
     el("anchor-name").textContent = `${shown[at] + 1}. ${item.anchor}`;
     const fov = data.fovs[item.fov].fov;
-    el("anchor-fov").textContent = (fov ? `FOV ${fov}. ` : "") + `Hardest for cohort ${item.cohort}, condition ${item.condition}: `
+    el("anchor-fov").textContent = (fov ? `FOV ${fov}. ` : "") + `Hardest for ${group_words(item)}: `
       + `entropy ${item.entropy.toFixed(2)}, disagreement ${item.disagreement.toFixed(2)}.`;
     fill_conditions(item);
     show_inferred(item);
@@ -152,7 +153,7 @@
     const ordered = [...item.inferred].sort((one, other) => Number(other.is_main) - Number(one.is_main));
     for (const one of ordered) {
       const block = make("div", undefined, one.is_main ? "inferred main" : "inferred");
-      block.append(make("div", `${one.cohort}, ${one.condition}: ${one.label || "no label (too few marked it)"}`, "name"));
+      block.append(make("div", `${group_words(one)}: ${one.label || "no label (too few marked it)"}`, "name"));
       if (one.is_main) {
         for (const [place, probability] of one.probabilities) {
           const line = make("div", undefined, "probability");
