@@ -46,32 +46,45 @@ def run(quick: bool = False) -> list[dict]:
     simulate(experiment, 1)  # compiles
     rows = []
     for k in (2, 9, 17):
-        rows += _one_realization(experiment, ratings, k, n_iter=3 if quick else N_ITER, runs=3 if quick else 15)
+        rows += _one_realization(experiment, ratings, k, n_iter=3 if quick else N_ITER, runs=1 if quick else 5)
     return [*rows, *_figure(experiment, n=10 if quick else 1000)]
 
 
 def _one_realization(experiment: Experiment, ratings: pd.DataFrame, k: int, *, n_iter: int, runs: int) -> list[dict]:
-    """Draw, infer and score with k raters per FOV, beside drawing with pandas and inferring with crowd-kit."""
-    ours = _times(lambda number: realize(experiment, first_drawn(experiment, draw(experiment, number), k)), runs)
+    """Draw, infer and score with k raters per FOV; beside it, in turns, pandas and crowd-kit draw and infer."""
     work, size = "one realization", f"{k} of {N_RATERS} raters, {N_ANCHORS:,} anchors"
-    rows = [_row(work, size, "crowdtruth", ours, f"{N_ITER} iterations, all metrics")]
+    theirs, why_not = _crowd_kit(ratings, k, n_iter)
+    ours_s, theirs_s = [], []
+    for number in range(runs + 1):
+        for _ in range(5):
+            ours_s.append(
+                _seconds(lambda n=number: realize(experiment, first_drawn(experiment, draw(experiment, n), k)))
+            )
+        if theirs is not None:
+            theirs_s.append(_seconds(lambda n=number: theirs(n)))
+    rows = [_row(work, size, "crowdtruth", ours_s[5:], f"{N_ITER} iterations, all metrics")]
+    if theirs is None:
+        return [*rows, _row(work, size, "crowd-kit, pandas", [np.nan], why_not)]
+    ratio = statistics.median(theirs_s[1:]) / statistics.median(ours_s[5:])
+    note = f"{ratio:.0f} × ours; " if n_iter == N_ITER else ""
+    return [*rows, _row(work, size, "crowd-kit, pandas", theirs_s[1:], f"{note}{n_iter} iterations, no metrics")]
+
+
+def _crowd_kit(ratings: pd.DataFrame, k: int, n_iter: int) -> tuple[Callable[[int], Any] | None, str]:
+    """A realization with pandas and crowd-kit; or why there is none."""
     try:
         from crowdkit.aggregation import DawidSkene as CrowdKit
     except Exception as error:  # its dependencies may break the import in many ways
-        return [*rows, _row(work, size, "crowd-kit", [np.nan], f"skipped: {type(error).__name__} on import")]
+        return None, f"skipped: {type(error).__name__} on import"
 
-    def theirs(number: int) -> Any:
+    def realization(number: int) -> Any:
         pairs = ratings[["fov", "rater"]].drop_duplicates()
         drawn = pairs.groupby("fov").sample(k, random_state=number)
         left = ratings.merge(drawn, on=["fov", "rater"])
         table = left.rename(columns={"anchor": "task", "rater": "worker"})[["task", "worker", "label"]]
         return CrowdKit(n_iter=n_iter, tol=-np.inf).fit_predict_proba(table)  # at 0 its bound stops it early
 
-    peer = _times(theirs, 2)
-    if n_iter < N_ITER:
-        return [*rows, _row(work, size, "crowd-kit, pandas", peer, f"{n_iter} iterations only")]
-    note = f"{statistics.median(peer) / statistics.median(ours):.0f} × ours; {N_ITER} iterations, no metrics"
-    return [*rows, _row(work, size, "crowd-kit, pandas", peer, note)]
+    return realization, ""
 
 
 def _figure(experiment: Experiment, n: int) -> list[dict]:
@@ -87,15 +100,12 @@ def _figure(experiment: Experiment, n: int) -> list[dict]:
     return rows
 
 
-def _times(work: Callable[[int], object], runs: int) -> list[float]:
-    """Seconds of each run, after one that does not count."""
-    seconds = []
+def _seconds(work: Callable[[], object]) -> float:
+    """Seconds of one run."""
     with warnings.catch_warnings(action="ignore"):  # the peer's, of coming versions of pandas
-        for number in range(runs + 1):
-            started = time.perf_counter()
-            work(number)
-            seconds.append(time.perf_counter() - started)
-    return seconds[1:]
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
 
 
 def _row(work: str, size: str, tool: str, seconds: list[float], note: str) -> dict:
