@@ -256,8 +256,8 @@ def chosen_conditions(options: RunOptions, conditions: Iterable[str]) -> tuple[s
     return options.condition or tuple(known)
 
 
-def chosen_numbers(spec: str | None, largest: int) -> tuple[int, ...]:
-    """Numbers of raters per FOV, from ``1-6,8``; None is each from 1 to `largest`, more than that are left out.
+def chosen_numbers(spec: str, largest: int) -> tuple[int, ...]:
+    """Numbers of raters per FOV, from ``1-6,8``; those above `largest` are left out.
 
     Raises
     ------
@@ -266,11 +266,9 @@ def chosen_numbers(spec: str | None, largest: int) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> chosen_numbers("1-3,6,20", largest=10), chosen_numbers(None, largest=2)
-    ((1, 2, 3, 6), (1, 2))
+    >>> chosen_numbers("1-3,6,20", largest=10)
+    (1, 2, 3, 6)
     """
-    if spec is None:
-        return tuple(range(1, largest + 1))
     chosen: set[int] = set()
     for part in spec.split(","):
         first, _, last = part.strip().partition("-")

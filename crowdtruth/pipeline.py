@@ -14,18 +14,23 @@ from crowdtruth.formats import write_study
 from crowdtruth.options import RunOptions
 from crowdtruth.parallel import say
 from crowdtruth.results import ResultFolder, open_results
+from crowdtruth.simulation import remove_parts
+from crowdtruth.steps.agreeing import AGREEING, agree, compare
 from crowdtruth.steps.checking import check_options, warn_of_idle_options
 from crowdtruth.steps.inferring import INFERRING, infer
-from crowdtruth.steps.judging import judge
+from crowdtruth.steps.judging import JUDGING, judge
 from crowdtruth.steps.locating import LOCATING, READING, locate, rate, read
 from crowdtruth.steps.run import Run, Step, Tables, with_checksum
+from crowdtruth.steps.simulating import SIMULATING, simulate
 from crowdtruth.steps.training_set import make_training
 from crowdtruth.synthetic import synthesise
 
 _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
 
 
-def run_study(source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
+def run_study(
+    source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1, address: str | None = None
+) -> ResultFolder:
     """Every step: locate objects, infer labels, judge raters and labels, write the training table.
 
     Parameters
@@ -34,19 +39,24 @@ def run_study(source: str | Path, out: str | Path, options: RunOptions | None = 
     out : folder of the results; created, or continued where an equal run stopped
     options : default `RunOptions()`
     jobs : workers; changes no result
+    address : of a Dask scheduler, which then does the simulation; changes no result
 
     Raises
     ------
     ValueError
         If the study or the options are wrong; each message says what and where.
     """
-    run = open_run("run", source, out, options or RunOptions(), jobs=jobs)
+    run = open_run("run", source, out, options or RunOptions(), jobs=jobs, address=address)
     run.step("check", tuple(asdict(run.options)), (), check_options)
     run.step("read", READING, (), read)
     run.step("cluster", LOCATING, ("read",), locate)
     run.step("rate", (), ("cluster",), rate)
     run.step("infer", INFERRING, ("rate",), infer)
-    run.step("judge", ("reference",), ("infer",), judge)
+    run.step("judge", JUDGING, ("infer",), judge)
+    run.step("agree", AGREEING, ("rate",), agree)
+    run.step("compare", ("compare",), ("agree", "judge"), compare)
+    run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
+    remove_parts(run.results.path)
     run.step("training", ("train_on",), ("infer",), make_training)
     return run.results
 
@@ -68,6 +78,40 @@ def infer_source(
     """Labels alone, from a study, a result folder with ratings, or a crowd table: truth.csv and confusion.csv."""
     run = open_run("infer", source, out, options or RunOptions(), jobs=jobs)
     run.step("infer", (*READING, *LOCATING, *INFERRING), (), alone(infer, after=(locate, rate)))
+    return run.results
+
+
+def agree_on(source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1) -> ResultFolder:
+    """Agreement alone: of cohorts, of every two raters, of each with themselves; and the rank tests between them."""
+    run = open_run("agree", source, out, options or RunOptions(), jobs=jobs)
+    run.step("agree", (*READING, *LOCATING, *AGREEING), (), alone(agree, after=(locate, rate)))
+    run.step("compare", ("compare",), ("agree",), compare)
+    return run.results
+
+
+def judge_source(
+    source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1
+) -> ResultFolder:
+    """Accuracy alone: raters and inferred labels against the reference."""
+    run = open_run("accuracy", source, out, options or RunOptions(), jobs=jobs)
+    depends_on = (*READING, *LOCATING, *INFERRING, *JUDGING)
+    run.step("judge", depends_on, (), alone(judge, after=(locate, rate, infer)))
+    return run.results
+
+
+def simulate_redundancy(
+    source: str | Path,
+    out: str | Path,
+    options: RunOptions | None = None,
+    *,
+    jobs: int = 1,
+    address: str | None = None,
+) -> ResultFolder:
+    """The redundancy experiment alone: redundancy.csv; on a Dask cluster if the address of its scheduler is given."""
+    run = open_run("simulate", source, out, options or RunOptions(), jobs=jobs, address=address)
+    depends_on = (*READING, *LOCATING, *INFERRING, "reference", *SIMULATING)
+    run.step("simulate", depends_on, (), alone(simulate, after=(locate, rate, infer)))
+    remove_parts(run.results.path)
     return run.results
 
 
@@ -95,7 +139,9 @@ def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
     return run_study(study, out / f"results-{seed}", options, jobs=jobs)
 
 
-def open_run(command: str, source: str | Path, out: str | Path, options: RunOptions, *, jobs: int) -> Run:
+def open_run(
+    command: str, source: str | Path, out: str | Path, options: RunOptions, *, jobs: int, address: str | None = None
+) -> Run:
     """A run with its result folder, its inputs' checksums taken."""
     source, out = Path(source), Path(out)
     say_when_compiling(say)
@@ -103,7 +149,7 @@ def open_run(command: str, source: str | Path, out: str | Path, options: RunOpti
         raise ValueError(f"there is no study at {source}")
     effective = {name: with_checksum(name, value) for name, value in asdict(options).items()}
     results = open_results(out, command=command, study=source, inputs=input_checksums(source), options=effective)
-    return Run(source, options, results, jobs)
+    return Run(source, options, results, jobs, address)
 
 
 def input_checksums(source: Path) -> dict[str, str]:

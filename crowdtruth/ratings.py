@@ -4,7 +4,7 @@ A rating is one label of one item by one rater. *Undetected* (asked, marked noth
 asked* is an absent row; an empty cell is missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -275,3 +275,22 @@ def _raise_not_asked(marks: pd.DataFrame, ratings: pd.DataFrame) -> None:
         f"{first['rater']!r} under condition {first['condition']!r}, who was not asked there "
         f"({len(lost)} of {len(marks)} marks)"
     )
+
+
+def of_cohorts(ratings: pd.DataFrame, cohorts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Ratings of every cohort asked for, under its name; those of a rater in two cohorts stand there twice.
+
+    Parameters
+    ----------
+    ratings : cohort, and whatever else there is
+    cohorts : name → the cohorts it unites
+
+    Examples
+    --------
+    >>> ratings = pd.DataFrame({"rater": ["a", "b"], "cohort": ["SP", "NP"], "label": ["x", "y"]})
+    >>> of_cohorts(ratings, {"P": ["SP"], "all": ["SP", "NP"]})[["rater", "cohort"]].values.tolist()
+    [['a', 'P'], ['a', 'all'], ['b', 'all']]
+    """
+    check_table("ratings", ratings, ["cohort"])
+    parts = [ratings[ratings["cohort"].isin(members)].assign(cohort=name) for name, members in cohorts.items()]
+    return pd.concat(parts, ignore_index=True) if parts else ratings[:0]

@@ -182,7 +182,7 @@ def run_step(
     for message in messages:
         say(f"warning: {message}")
     forget_step(results, name)
-    _prepare(results)
+    prepare_folder(results)
     files = {file_name(name, product): product for name, product in products.items()}
     for file, product in files.items():
         _write(product, results.path / file)
@@ -218,7 +218,7 @@ def _write(product: Product, path: Path) -> None:
         handle.write(product.encode() if isinstance(product, str) else product)
 
 
-def _prepare(results: ResultFolder) -> None:
+def prepare_folder(results: ResultFolder) -> None:
     """Create the folder with its record, or clear it of what a killed process left half-written."""
     results.path.mkdir(parents=True, exist_ok=True)
     for temporary in results.path.rglob(".*.part"):

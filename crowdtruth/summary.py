@@ -2,10 +2,12 @@
 
 import textwrap
 
+import numpy as np
 import pandas as pd
 
 from crowdtruth.results import ResultFolder
 from crowdtruth.study import Study
+from crowdtruth.taxonomy import RAW
 
 _SCORES = ("precision", "recall", "f1", "class_accuracy")
 
@@ -38,9 +40,18 @@ def describe_study(study: Study) -> str:
 
 def describe_results(results: ResultFolder) -> str:
     """What a run found and where it is."""
-    parts = (_describe_anchors, _describe_truth, _describe_accuracy, _describe_raters)
-    lines = [line for part in parts for line in part(results)]
     files = sorted({file for step in results.record["steps"].values() for file in step["files"]})
+    parts = {
+        "members.csv": _describe_anchors,
+        "truth.csv": _describe_truth,
+        "accuracy.csv": _describe_accuracy,
+        "raters.csv": _describe_raters,
+        "agreement.csv": _describe_agreement,
+        "redundancy.csv": _describe_redundancy,
+        "plan.csv": _describe_plan,
+    }
+    lines = [line for file, part in parts.items() if file in files for line in part(results)]
+    files = [file for file in files if not file.startswith("figures/")] + _figures(files)
     return "\n".join([f"results in {results.path}", *(f"  {line}" for line in lines), *_wrapped(files)])
 
 
@@ -50,8 +61,6 @@ def _wrapped(files: list[str]) -> list[str]:
 
 
 def _describe_anchors(results: ResultFolder) -> list[str]:
-    if not results.has("members"):
-        return []
     members, n_anchors = results.table("members"), len(results.table("anchors"))
     if not results.has("ratings"):
         return [f"{_number(len(members), 'mark')} are {_number(n_anchors, 'anchor')}"]
@@ -74,8 +83,6 @@ def _number(count: int, what: str) -> str:
 
 
 def _describe_truth(results: ResultFolder) -> list[str]:
-    if not results.has("truth"):
-        return []
     lines = []
     for (cohort, condition), n_all, rows in _groups(results.table("truth")):
         lines.append(f"cohort {cohort}, condition {condition}: {len(rows):,} of {n_all:,} anchors are objects")
@@ -90,11 +97,9 @@ def _groups(truth: pd.DataFrame) -> list[tuple[tuple[str, str], int, pd.DataFram
 
 
 def _describe_accuracy(results: ResultFolder) -> list[str]:
-    if not results.has("accuracy"):
-        return []
     accuracy = results.table("accuracy")
-    cohorts = set(results.table("truth")["cohort"])
-    overall = accuracy[accuracy["who"].isin(cohorts) & (accuracy["class"] == "")]
+    raters = set(results.table("raters")["rater"])
+    overall = accuracy[~accuracy["who"].isin(raters) & (accuracy["class"] == "")]
     lines = []
     for (who, condition, reference), rows in overall.groupby(["who", "condition", "reference"], sort=False):
         score = rows.set_index("metric")["value"]
@@ -104,8 +109,6 @@ def _describe_accuracy(results: ResultFolder) -> list[str]:
 
 
 def _describe_raters(results: ResultFolder) -> list[str]:
-    if not results.has("raters"):
-        return []
     raters = results.table("raters")
     lines = []
     for (condition, reference), rows in raters.groupby(["condition", "reference"], sort=False):
@@ -113,6 +116,52 @@ def _describe_raters(results: ResultFolder) -> list[str]:
         ranges = [f"{name} {rows[name].min():.3f}–{rows[name].max():.3f}" for name in scored]
         lines += [f"{len(rows)} raters, condition {condition}, against {reference}", f"  {', '.join(ranges)}"]
     return lines
+
+
+def _describe_agreement(results: ResultFolder) -> list[str]:
+    """Alpha of each cohort and condition at the first threshold, of all anchors, labels as they come."""
+    table = results.table("agreement")
+    rows = table[(table["statistic"] == "alpha") & (table["grouping"] == RAW) & (table["min_detections"] == 1)]
+    rows = rows.drop_duplicates(["cohort", "condition", "scope"])
+    return [
+        f"agreement of {row['cohort']}, condition {row['condition']}, {row['scope'].replace('_', ' ')}: alpha "
+        + _with_interval(row["value"], row["low"], row["high"])
+        for row in rows.to_dict("records")
+    ]
+
+
+def _describe_redundancy(results: ResultFolder) -> list[str]:
+    """The first metric of all classes at every fifth of the numbers of raters."""
+    table = results.table("redundancy")
+    lines = []
+    for (cohort, condition, reference), rows in table.groupby(["cohort", "condition", "reference"], sort=False):
+        metric = "f1" if (rows["metric"] == "f1").any() else "class_accuracy"
+        median = rows[rows["metric"] == metric].groupby("raters_per_fov")["value"].median()
+        shown = median.iloc[np.unique(np.linspace(0, len(median) - 1, 6).round().astype(int))]
+        words = ", ".join(f"{k}: {value:.3f}" for k, value in shown.items())
+        lines += [
+            f"redundancy of {cohort}, condition {condition}, against {reference}",
+            f"  {metric} by raters: {words}",
+        ]
+    return lines
+
+
+def _describe_plan(results: ResultFolder) -> list[str]:
+    rows = results.table("plan").to_dict("records")
+    return [f"plan for {row['cohort']}, condition {row['condition']}: {row['verdict']}" for row in rows]
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    """A value with its interval, in brackets, where it has one."""
+    if pd.isna(value):
+        return "undefined"
+    return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _figures(files: list[str]) -> list[str]:
+    """The figures among the files, in a word."""
+    count = sum(file.startswith("figures/") for file in files)
+    return [f"figures/ ({count} files)"] if count else []
 
 
 def _counts(what: str, column: pd.Series) -> str:

@@ -18,7 +18,8 @@ from crowdtruth.steps import run as run_of_steps
 
 ALL_FILES = {
     *("fovs.csv", "anchors.csv", "members.csv", "ratings.csv", "truth.csv", "confusion.csv"),
-    *("raters.csv", "accuracy.csv", "training.csv", "run.json"),
+    *("raters.csv", "accuracy.csv", "agreement.csv", "pairwise.csv", "rater_map.csv", "redundancy.csv"),
+    *("training.csv", "run.json"),
 }
 MARKS = """fov,rater,xmin,ymin,xmax,ymax,label
 f,a,10,10,30,30,tumor
@@ -100,6 +101,8 @@ def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: P
         "check",
         "infer",
         "judge",
+        "compare",
+        "simulate",
         "training",
     }
 

@@ -86,6 +86,21 @@ def chosen_options(arguments: Mapping[str, Any]) -> Any:
     return make_options(preset=preset, config=config, flags=flags)
 
 
+def scheduler_address(backend: str | None, address: str | None) -> str | None:
+    """Where a Dask cluster is, if the work goes to one.
+
+    Raises
+    ------
+    ValueError
+        If the backend is unknown, or backend and address do not fit together.
+    """
+    if backend not in (None, "threads", "dask"):
+        raise ValueError(f"--backend is threads or dask, got {backend!r}")
+    if (backend == "dask") != (address is not None):
+        raise ValueError("--backend dask and --address belong together: the address is that of the Dask scheduler")
+    return address
+
+
 def number_or_word(text: str) -> float | str:
     """A number where `text` is one, else `text`."""
     try:

@@ -142,6 +142,11 @@ FovsPlanned = Annotated[
 ]
 Report = Annotated[bool | None, typer.Option("--report/--no-report", help="Figures and report.html (default: yes).")]
 
+Backend = Annotated[str | None, typer.Option(help="threads (default), or dask.", rich_help_panel=_SIMULATING)]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Dask scheduler, like tcp://10.0.0.1:8786.", rich_help_panel=_SIMULATING)
+]
+
 GENERAL = {"preset": Preset, "config": Config}
 READING = {"format": Format, "taxonomy": TaxonomyOption, "normalise_labels": Normalise}
 LOCATING = {"iou": Iou, "inclusive": Inclusive, "method": Method, "anchor_box": AnchorBox, "prefer": Prefer}

@@ -1,1 +1,87 @@
 """Commands on labels and ratings: agree, accuracy, simulate, plan, report."""
+
+from typing import Any
+
+import typer
+
+from crowdtruth.cli.app import app, chosen_options, clear_errors, scheduler_address, takes
+from crowdtruth.cli.arguments import (
+    AGREEING,
+    GENERAL,
+    INFERRING,
+    INTERVALS,
+    JUDGING,
+    LOCATING,
+    READING,
+    SELECTING,
+    SIMULATING,
+    Address,
+    Backend,
+    Classes,
+    Jobs,
+    OutFolder,
+    Seed,
+    Source,
+)
+
+
+@app.command()
+@clear_errors
+@takes(GENERAL, READING, LOCATING, SELECTING, {"classes": Classes}, INTERVALS, AGREEING)
+def agree(source: Source, out: OutFolder, jobs: Jobs = 1, **options: Any) -> None:
+    """How far raters agree, with intervals: agreement, pairwise, self_agreement, rater_map, comparisons.
+
+    Examples:
+
+        crowdtruth agree study --out agreement
+
+        crowdtruth agree study --out agreement --threshold .25 --threshold .5 --cohort P=SP+JP --cohort NP
+
+        crowdtruth agree answers.csv --out agreement     (a table with columns task, worker, label)
+    """
+    from crowdtruth.pipeline import agree_on
+    from crowdtruth.summary import describe_results
+
+    typer.echo(describe_results(agree_on(source, out, chosen_options(options), jobs=jobs)))
+
+
+@app.command()
+@clear_errors
+@takes(GENERAL, READING, LOCATING, INFERRING, JUDGING, INTERVALS)
+def accuracy(source: Source, out: OutFolder, jobs: Jobs = 1, **options: Any) -> None:
+    """How good raters and inferred labels are, with intervals: raters, accuracy, curves, confusions, ease, outlines.
+
+    Examples:
+
+        crowdtruth accuracy study --out accuracy --reference ground_truth.csv
+
+        crowdtruth accuracy nucls --out accuracy --cohort P=SP+JP --cohort NP --reference cohort:P --classes super
+    """
+    from crowdtruth.pipeline import judge_source
+    from crowdtruth.summary import describe_results
+
+    typer.echo(describe_results(judge_source(source, out, chosen_options(options), jobs=jobs)))
+
+
+@app.command()
+@clear_errors
+@takes(GENERAL, READING, LOCATING, INFERRING, JUDGING, SIMULATING, {"seed": Seed})
+def simulate(
+    source: Source, out: OutFolder, jobs: Jobs = 1, backend: Backend = None, address: Address = None, **options: Any
+) -> None:
+    """What fewer raters per FOV would have found: redundancy.csv. An interrupted simulation continues.
+
+    Examples:
+
+        crowdtruth simulate study --out redundancy --realizations 1000 --jobs 2
+
+        crowdtruth simulate study --out redundancy --raters-per-fov 1-6,8 --cohort NP --reference cohort:P
+
+        crowdtruth simulate study --out redundancy --backend dask --address tcp://10.0.0.1:8786
+    """
+    from crowdtruth.pipeline import simulate_redundancy
+    from crowdtruth.summary import describe_results
+
+    chosen = chosen_options(options)
+    cluster = scheduler_address(backend, address)
+    typer.echo(describe_results(simulate_redundancy(source, out, chosen, jobs=jobs, address=cluster)))

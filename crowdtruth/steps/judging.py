@@ -22,6 +22,8 @@ from crowdtruth.steps.run import Run, Tables, grouping_of
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED
 
+JUDGING = ("reference", "resample", "replicates", "seed")
+
 _COHORT = "cohort:"
 
 
@@ -35,7 +37,7 @@ def judge(run: Run) -> Tables:
         ],
         "raters": study.raters,
         "grouping": grouping_of(run),
-        "ambiguous": (AMBIGUOUS, *(study.taxonomy.ambiguous if study.taxonomy else ())),
+        "ambiguous": ambiguous_in(study),
         "inclusive": options.inclusive,
     }
     cohorts = cohort_members(options.cohort, study.cohorts)
@@ -43,6 +45,11 @@ def judge(run: Run) -> Tables:
     labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts, **comparison)
     accuracy = pd.concat([label_accuracy(labels), label_accuracy(raters)], ignore_index=True)
     return {"raters": rater_accuracy(raters, study.raters), "accuracy": accuracy}
+
+
+def ambiguous_in(study: Study) -> tuple[str, ...]:
+    """Labels that say no more than that something is there."""
+    return (AMBIGUOUS, *(study.taxonomy.ambiguous if study.taxonomy else ()))
 
 
 def marks_of(study: Study) -> pd.DataFrame:

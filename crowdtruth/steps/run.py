@@ -28,6 +28,7 @@ class Run:
     options: RunOptions
     results: ResultFolder
     jobs: int
+    address: str | None = None  # of a Dask scheduler, for the simulation
 
     @cached_property
     def study(self) -> Study:

@@ -1,0 +1,97 @@
+"""Redundancy and plan: what fewer raters per FOV would have found, and how many are enough."""
+
+import pandas as pd
+
+from crowdtruth.accuracy import Reference
+from crowdtruth.options import chosen_conditions, chosen_numbers, cohort_members
+from crowdtruth.ratings import of_cohorts
+from crowdtruth.references import AnchorLabels, asked_fovs, label_of_anchors
+from crowdtruth.results import prepare_folder
+from crowdtruth.simulation import Experiment, make_experiment, simulate_parts
+from crowdtruth.steps.inferring import classes_in_order, estimator_of
+from crowdtruth.steps.judging import ambiguous_in, reference_of
+from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.study import Study
+
+SIMULATING = ("realizations", "raters_per_fov", "seed")
+
+
+def simulate(run: Run) -> Tables:
+    """The redundancy experiment for every cohort and condition; finished blocks outlive an interrupted run."""
+    experiments = experiments_of(run)
+    if not experiments:
+        return {}
+    prepare_folder(run.results)
+    spec, largest = run.options.raters_per_fov, max(int(experiment.n_asked.max()) for experiment in experiments)
+    table = simulate_parts(
+        run.results.path,
+        experiments,
+        run.options.realizations,
+        raters_per_fov=None if spec is None else chosen_numbers(spec, largest),
+        jobs=run.jobs,
+        address=run.address,
+    )
+    return {"redundancy": table}
+
+
+def experiments_of(run: Run) -> list[Experiment]:
+    """The redundancy experiment of every cohort under every condition whose anchors the reference judges."""
+    reference = reference_of(run)
+    judged = anchor_labels(run, reference)
+    cohorts = cohort_members(run.options.cohort, run.study.cohorts)
+    ratings = of_cohorts(run.results.table("ratings"), cohorts)
+    conditions = chosen_conditions(run.options, run.study.conditions)
+    found = (
+        experiment_of(run, judged, ratings, cohort=cohort, condition=condition, reference=reference.name)
+        for cohort in cohorts
+        for condition in conditions
+    )
+    return [experiment for experiment in found if experiment is not None]
+
+
+def experiment_of(
+    run: Run, judged: AnchorLabels, ratings: pd.DataFrame, *, cohort: str, condition: str, reference: str
+) -> Experiment | None:
+    """The experiment of one cohort under one condition; None where nothing is judged."""
+    study, options = run.study, run.options
+    labels, unfound, given = (
+        table[(table["cohort"] == cohort) & (table["condition"] == condition)]
+        for table in (judged.labels, judged.unfound, ratings)
+    )
+    if labels.empty or given.empty:
+        return None
+    return make_experiment(
+        given,
+        labels,
+        unfound=unfound if judged.has_detection else None,
+        assignments=None if study.is_crowd else assigned(study, given["rater"], condition),
+        estimator=estimator_of(options, jobs=1),
+        min_detections=options.min_detections,
+        grouping=grouping_of(run),
+        classes=classes_in_order(study.taxonomy, ratings["label"]),
+        cohort=cohort,
+        condition=condition,
+        reference_name=reference,
+        seed=options.seed,
+    )
+
+
+def assigned(study: Study, raters: pd.Series, condition: str) -> pd.DataFrame:
+    """Who of these raters was asked where under a condition."""
+    there = study.assignments["rater"].isin(raters.unique()) & (study.assignments["condition"] == condition)
+    return study.assignments[there]
+
+
+def anchor_labels(run: Run, reference: Reference) -> AnchorLabels:
+    """What each anchor is according to the reference."""
+    study, truth = run.study, run.results.table("truth")
+    cohorts = cohort_members(run.options.cohort, study.cohorts)
+    asked = None if study.is_crowd else asked_fovs(truth, study.assignments, study.raters, cohorts)
+    return label_of_anchors(
+        reference,
+        truth,
+        asked=asked,
+        grouping=grouping_of(run),
+        ambiguous=ambiguous_in(study),
+        inclusive=run.options.inclusive,
+    )
