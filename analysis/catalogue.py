@@ -79,8 +79,11 @@ _PAGES = (
         confusions.pick_ease, confusions.draw_ease, ours=confusions.ours_ease,
     ),
     Page(
-        "tests", "Statistical tests", ("pairs", "oneself", "outlines", "tests"), ("comparisons",), tests.pick_tests,
-        why_not=tests.why_no_tests,
+        "tests", "Statistical tests", ("tests",), ("comparisons",), tests.pick_tests, why_not=tests.why_no_tests,
+    ),
+    Page(
+        "differences", "Labels under two conditions: differences of areas", ("differences",), ("area_differences",),
+        tests.pick_differences, why_not=detection.why_no_conditions,
     ),
 )  # fmt: skip
 

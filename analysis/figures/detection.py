@@ -22,12 +22,12 @@ def why_no_curves(setting: Setting) -> str:
 
 def why_no_conditions(setting: Setting) -> str:
     """Comparing conditions needs two of them."""
-    return why_no_curves(setting) or ("there is only one condition" if len(setting.conditions) < 2 else "")
+    return "there is only one condition" if len(setting.conditions) < 2 else why_no_curves(setting)
 
 
 def why_no_second_level(setting: Setting) -> str:
     """Figure S3 shows the coarser classes."""
-    return why_no_curves(setting) or ("the classes have no coarser level" if len(setting.levels) < 2 else "")
+    return "the classes have no coarser level" if len(setting.levels) < 2 else why_no_curves(setting)
 
 
 def pick_detection(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The statistical tests, as a table."""
+"""The statistical tests, and differences between conditions, as tables."""
 
 import pandas as pd
 
@@ -16,3 +16,8 @@ def why_no_tests(setting: Setting) -> str:
 def pick_tests(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
     """All rank tests, corrected over each question."""
     return {"comparisons": tables["comparisons"]}
+
+
+def pick_differences(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
+    """Differences of average precision and AUROC, in place of the published test on bootstrap replicates."""
+    return {"area_differences": tables["area_differences"]}
