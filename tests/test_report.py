@@ -261,8 +261,9 @@ def test_redundancy__band_is_that_of_the_draws_and_the_plan_a_sentence() -> None
 
 
 def test_redundancy__a_pilot_that_cannot_tell_says_so() -> None:
-    plan = pd.DataFrame([{"cohort": "P", "condition": "all", "metric": "f1", "class": "", "target": 0.7, "low": np.nan,
-                          "raters_per_fov": np.nan, "high": np.nan, "cost": np.nan, "verdict": "cannot tell"}])  # fmt: skip
+    plan = pd.DataFrame([{"cohort": "P", "condition": "all", "metric": "f1", "class": "", "target": 0.7,
+                          **dict.fromkeys(("low", "raters_per_fov", "high", "cost"), np.nan),
+                          "verdict": "cannot tell"}])  # fmt: skip
     assert redundancy(inputs_of(plan=plan)).next_steps[0].endswith("raters of P: cannot tell.")
 
 

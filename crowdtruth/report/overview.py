@@ -39,12 +39,13 @@ def overview(inputs: Inputs) -> Section:
 def _what(inputs: Inputs, ratings: pd.DataFrame) -> str:
     """What was marked, where."""
     n_anchors = ratings["anchor"].nunique()
-    if not (ratings["fov"] != "").any():
+    fovs = set(ratings["fov"].unique()) - {""}
+    if not fovs:
         return f"{counted(len(ratings), 'answer')} to {counted(n_anchors, 'task')}."
-    places = [counted(ratings["fov"].nunique(), "field of view", "fields of view") + " (FOVs)"]
+    places = [counted(len(fovs), "field of view", "fields of view") + " (FOVs)"]
     if inputs.has("fovs"):
         known = inputs.table("fovs")
-        known = known[known["fov"].isin(ratings["fov"])]
+        known = known[known["fov"].isin(fovs)]
         for column in ("slide", "hospital"):
             if column in known and (names := set(known[column].dropna()) - {""}):
                 places.append(counted(len(names), column))

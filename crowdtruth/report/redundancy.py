@@ -36,9 +36,9 @@ def redundancy(inputs: Inputs) -> Section:
         "held against the reference. The band holds 95 % of the draws."
     ]
     steps = [row["sentence"] for row in plan]
-    return Section(
-        _NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=steps[0] if steps else ""
-    )
+    words += [sentence for table in curves for sentence in table["words"]] if len(curves) == 1 else []
+    brief = " ".join(steps[:1] or words[1:])
+    return Section(_NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=brief)
 
 
 def _curves(inputs: Inputs) -> list[dict[str, Any]]:

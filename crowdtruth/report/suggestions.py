@@ -111,7 +111,7 @@ def _paired(inputs: Inputs) -> list[dict[str, Any]]:
     return rows
 
 
-def mean_change(change: NDArray[np.float64]) -> str:
+def mean_change(change: NDArray[Any]) -> str:
     """The mean of differences (n_raters,), with its interval over raters.
 
     Examples
