@@ -8,12 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crowdtruth.accuracy import label_accuracy, label_curves
+from crowdtruth.clustering import cluster_annotations
 from crowdtruth.curves import multiclass_auroc
+from crowdtruth.formats import read_study
+from crowdtruth.formats.reference import read_box_reference
+from crowdtruth.outcomes import label_outcomes
+from crowdtruth.ratings import rate_anchors
+from crowdtruth.references import box_reference, label_of_anchors
 from crowdtruth.simulation import make_experiment, redundancy_bands, simulate
 from crowdtruth.simulation.realization import draw, first_drawn, infer, realize, realize_by_fov
 from crowdtruth.simulation.scores import count_metric_names, count_metrics
 from crowdtruth.taxonomy import Grouping
-from crowdtruth.truth import DawidSkene, MajorityVote, OneCoin
+from crowdtruth.truth import DawidSkene, MajorityVote, OneCoin, infer_labels
 from tests.reference import simulation as reference
 
 CLASSES = ["a", "b", "c"]
@@ -195,6 +202,37 @@ def test_simulate__does_not_depend_on_the_order_of_rows():
     shuffled = (table.sample(frac=1, random_state=1) for table in (ratings, told))
     expected = simulate(make_experiment(ratings, told, unfound=unfound), 4)
     assert as_bytes(simulate(make_experiment(*shuffled, unfound=unfound[::-1]), 4)) == as_bytes(expected)
+
+
+@pytest.mark.parametrize("is_crowd", [False, True])
+def test_simulate__takes_categories_like_text(is_crowd):
+    ratings, told, _ = small_study(2, is_crowd=is_crowd)
+    expected = simulate(make_experiment(ratings, told), 2)
+    for table in (ratings, ratings.sample(frac=1, random_state=3)):
+        assert as_bytes(simulate(make_experiment(table.astype("category"), told.astype("category")), 2)) == as_bytes(
+            expected
+        )
+
+
+@pytest.mark.data
+def test_simulate__with_all_raters_has_the_accuracy_of_the_study(data_dir):
+    """Real raters: where all are drawn, counts are those of accuracy.csv, and areas those of the curves."""
+    study = read_study(data_dir / "exact_asthma_round1")
+    located = cluster_annotations(study.annotations)
+    ratings = rate_anchors(located.members, study.assignments, study.raters, located.anchors)
+    truth = infer_labels(ratings, located.anchors).truth
+    boxes = read_box_reference(
+        data_dir / "exact_asthma_round1" / "ground_truth.csv", taxonomy=None, normalise_labels=False
+    )
+    reference = box_reference(boxes, "truth")
+    told = label_of_anchors(reference, truth)
+    experiment = make_experiment(ratings, told.labels, unfound=told.unfound, assignments=study.assignments)
+    rows = simulate(experiment, [0], raters_per_fov=[10]).set_index(["metric", "class"])["value"]
+    outcomes = label_outcomes(reference, truth=truth, assignments=study.assignments, raters=study.raters)
+    scores = pd.concat([label_accuracy(outcomes), label_curves(told, truth, n_replicates=1).scores])
+    both = scores.set_index(["metric", "class"]).join(rows.rename("simulated"), how="inner")
+    assert len(both) == len(rows) == 22
+    np.testing.assert_allclose(both["simulated"], both["value"], rtol=1e-12)
 
 
 def test_simulate__leaves_out_fovs_with_fewer_raters():
