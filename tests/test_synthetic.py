@@ -63,6 +63,46 @@ def test_generator__keys_give_different_numbers():
     assert len({generator(0, *key).random() for key in keys}) == len(keys)
 
 
+# times
+
+
+def test_synthesise__times_follow_the_conditions():
+    made = synthesise("demo", n_fovs=5)
+    created = pd.to_datetime(made.study.annotations["created"])
+    by_condition = created.groupby(made.study.annotations["condition"])
+    assert by_condition.max()["U-control"] < by_condition.min()["E"]
+    weeks = made.parameters.weeks_per_condition * len(made.parameters.conditions)
+    assert created.min() >= pd.Timestamp(made.parameters.start)
+    assert created.max() < pd.Timestamp(made.parameters.start) + pd.Timedelta(weeks=weeks)
+
+
+def test_synthesise__nobody_works_at_night_or_on_weekends():
+    created = pd.to_datetime(synthesise("demo").study.annotations["created"])
+    assert created.dt.day_of_week.max() <= 4
+    assert created.dt.hour.between(9, 17).all()
+
+
+def test_synthesise__marks_of_a_visit_follow_each_other():
+    marks = synthesise("demo", n_fovs=5).study.annotations
+    seconds = pd.to_datetime(marks["created"]).groupby([marks["fov"], marks["rater"], marks["condition"]])
+    assert (seconds.diff().dropna() >= pd.Timedelta(seconds=1)).all()
+    assert (seconds.diff().dropna() <= pd.Timedelta(seconds=11)).all()
+
+
+def test_synthesise__raters_go_through_the_fovs_in_orders_of_their_own():
+    marks = synthesise("demo", n_fovs=6).study.annotations.query("condition == 'U-control'")
+    orders = (
+        marks.sort_values("created", kind="stable").groupby("rater")["fov"].agg(lambda fovs: tuple(dict.fromkeys(fovs)))
+    )
+    assert orders.nunique() > 1
+
+
+def test_synthesise__without_a_start_there_are_no_times():
+    made, timed = (synthesise("demo", n_fovs=2, start=start).study.annotations for start in ("", "2020-01-06"))
+    assert "created" not in made
+    pd.testing.assert_frame_equal(made, timed.drop(columns="created"))
+
+
 # the study
 
 
@@ -179,6 +219,11 @@ def _with_tissue(**changes):
         (_with_cohort(false_labels={"debris": 1.0}), r"false_labels names unknown classes \['debris'\]"),
         (_with_cohort(n_raters=0), "needs a rater"),
         (_with_cohort(box_shift=-0.1), "box_shift must not be negative"),
+        (_with_cohort(drift_sd=-0.1), "drift_sd must not be negative"),
+        (_with_cohort(shared_errors=1.1), r"cohort SP: shared_errors must lie in \[0, 1\], got 1.1"),
+        (_with_cohort(persistence=-0.5), r"cohort SP: persistence must lie in \[0, 1\], got -0.5"),
+        ({"start": "6 January"}, "start must be a date like 2020-01-06, or empty; got '6 January'"),
+        ({"weeks_per_condition": 0}, "a condition takes at least one week, got 0"),
         (_with_tissue(nuclei_min=30), "1 <= nuclei_min <= nuclei_median <= nuclei_max"),
         (_with_tissue(hospitals={}), "hospitals need weights above 0"),
         (_with_tissue(n_slides=0), "tissue needs slides"),

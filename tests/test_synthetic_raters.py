@@ -172,3 +172,61 @@ def test_draw_marks__is_the_same_alone_as_in_the_study():
 def _hospital_weights(parameters):
     weights = np.array(list(parameters.tissue.hospitals.values()), float)
     return weights / weights.sum()
+
+
+def _everybody(**changes):
+    """Both cohorts of the demo with some fields changed."""
+    return tuple(replace(cohort, **changes) for cohort in DEMO.cohorts)
+
+
+def _agreement_on_wrong_labels(made, cohorts):
+    """How often two raters, one of each cohort, give the same label to a nucleus that both name wrongly."""
+    marks = marks_on_truth(made)
+    wrong = marks[marks["label"] != marks["label_true"]].merge(made.study.raters, on="rater")
+    one, other = (wrong[wrong["cohort"] == cohort][["source", "rater", "label"]] for cohort in cohorts)
+    pairs = one.merge(other, on="source", suffixes=("", "_other")).query("rater != rater_other")
+    return (pairs["label"] == pairs["label_other"]).mean(), len(pairs)
+
+
+def test_synthesise__shared_errors_are_those_of_the_cohort():
+    own, shared = (
+        independent(cohorts=_everybody(shared_errors=share, confusion_concentration=1e4), n_fovs=40)
+        for share in (0.0, 0.9)
+    )
+    within, n_within = _agreement_on_wrong_labels(shared, ("NP", "NP"))
+    before, _ = _agreement_on_wrong_labels(own, ("NP", "NP"))
+    assert n_within > 200
+    assert within > before + 0.2
+    across, _ = _agreement_on_wrong_labels(shared, ("SP", "NP"))
+    assert within > across + 0.1
+
+
+def test_synthesise__persistence_of_a_cohort_goes_before_that_of_the_study():
+    senior, others = DEMO.cohorts
+    made = independent(
+        cohorts=(senior, replace(others, persistence=1.0)), conditions=everyone("a", "b"), n_fovs=6
+    ).study.annotations
+    on = {name: rows.drop(columns=["annotation", "condition", "created"]) for name, rows in made.groupby("condition")}
+    for name, repeats in (("NP", True), ("SP", False)):
+        mine = [rows[rows["rater"].str.startswith(name)] for rows in on.values()]
+        # marks on nothing are new each time
+        shared = mine[0].merge(mine[1], how="inner")
+        assert (len(shared) > 0.8 * len(mine[0])) == repeats
+
+
+def test_draw_raters__click_sd_sets_raters_apart():
+    shown = everyone("shown", suggestions=ALWAYS)
+    shares = []
+    for spread in (0.0, 1.5):
+        made = independent(cohorts=_everybody(click_sd=spread), conditions=shown, n_fovs=15).study.annotations
+        shares.append((made["kind"] == "click").groupby(made["rater"]).mean().std())
+    assert shares[0] < 0.08
+    assert shares[1] > 0.15
+
+
+def test_draw_marks__drift_changes_how_well_a_rater_names():
+    made = independent(cohorts=_everybody(drift_sd=0.5), conditions=everyone("a", "b", "c"), n_fovs=20)
+    marks = marks_on_truth(made)
+    right = (marks["label"] == marks["label_true"]).groupby([marks["rater"], marks["condition"]]).mean().unstack()
+    change = (right["c"] - right["a"]).reindex(made.raters.rater)
+    assert np.corrcoef(made.raters.drift, change)[0, 1] > 0.8

@@ -48,6 +48,21 @@ def test_draw_layout__keeps_the_numbers_within_limits(tissue):
     assert 20 < n_nuclei.mean() < 30
 
 
+def test_spread_evenly__fills_the_interval_at_every_length():
+    for length in (5, 53, 400):
+        places = np.sort([spread_evenly(0.7, number) for number in range(length)])
+        assert np.diff(places, prepend=places[-1] - 1).max() < 3 / length
+
+
+def test_draw_layout__number_of_nuclei_is_the_quantile():
+    rng = np.random.default_rng(0)
+    numbers = [
+        (draw_layout(DEMO.tissue, slide_mixture(DEMO.tissue, rng), rng, size).label < 13).sum()
+        for size in (1e-9, 0.5, 1 - 1e-9)
+    ]
+    assert numbers == [10, 21, 90]
+
+
 def test_draw_layout__keeps_centres_in_the_fov(tissue):
     boxes = np.concatenate([one.boxes for one in tissue])
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -75,15 +90,14 @@ def _worst_overlaps(boxes):
 def test_draw_layout__neighbours_resemble_each_other(tissue):
     from scipy.spatial import cKDTree
 
-    is_same, labels = [], []
+    is_same = []
     for one in tissue:
         nuclei = one.label < 13
         centre, label = (one.boxes[nuclei, :2] + one.boxes[nuclei, 2:]) / 2, one.label[nuclei]
         nearest = cKDTree(centre).query(centre, 2)[1][:, 1]
         is_same.append(label == label[nearest])
-        labels.append(label)
-    by_chance = (np.bincount(np.concatenate(labels)) / len(np.concatenate(labels))) ** 2
-    assert np.concatenate(is_same).mean() > 2 * by_chance.sum()
+    # measured in the single-rater set: .71
+    assert np.concatenate(is_same).mean() == pytest.approx(0.71, abs=0.07)
 
 
 def test_draw_layout__outlines_fill_their_boxes(tissue):

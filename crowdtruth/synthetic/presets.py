@@ -150,6 +150,7 @@ _CHOSEN_PATHOLOGISTS: dict[str, Any] = {
     "false_marks_per_fov": 0.2,
     "persistence": 0.85,
     "click_sd": 1.2,
+    "drift_sd": 0.04,
 }  # fmt: skip
 _SENIORS = _cohort(
     "SP", 3, errors=1.0, misses=0.8, noise=1.0, distractor_detection=0.12, confusion_concentration=12.0,
@@ -189,6 +190,7 @@ _NON_PATHOLOGISTS = _cohort(
     shared_errors=0.76,
     persistence=0.0,
     click_sd=1.2,
+    drift_sd=0.04,
 )  # fmt: skip
 
 # image processing finds fewer nuclei, with worse outlines, than the network that refined it
