@@ -20,6 +20,7 @@ from crowdtruth.steps.checking import check_options, warn_of_idle_options
 from crowdtruth.steps.inferring import INFERRING, infer
 from crowdtruth.steps.judging import JUDGING, judge
 from crowdtruth.steps.locating import LOCATING, READING, locate, rate, read
+from crowdtruth.steps.reporting import draw, report
 from crowdtruth.steps.run import Run, Step, Tables, with_checksum
 from crowdtruth.steps.simulating import SIMULATING, simulate
 from crowdtruth.steps.training_set import make_training
@@ -58,6 +59,8 @@ def run_study(
     run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
     remove_parts(run.results.path)
     run.step("training", ("train_on",), ("infer",), make_training)
+    run.step("draw", ("report",), ("read", "agree", "judge", "simulate"), draw)
+    run.step("report", ("report",), ("draw", "compare"), report)
     return run.results
 
 

@@ -18,10 +18,9 @@ from crowdtruth.comparisons import BY, comparisons_table
 from crowdtruth.options import chosen_conditions, cohort_members, parse_preferences
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.steps.inferring import classes_in_order
-from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.steps.run import RESAMPLING, Run, Tables, grouping_of, resampling_of
 from crowdtruth.taxonomy import RAW, Grouping
 
-RESAMPLING = ("resample", "replicates", "seed")
 AGREEING = (*RESAMPLING, "cohort", "condition", "classes", "thresholds", "min_overlap")
 
 
@@ -34,9 +33,7 @@ def agree(run: Run) -> Tables:
     counting: dict[str, Any] = {
         "groupings": groupings_of(run),
         "classes": classes_in_order(study.taxonomy, ratings["label"]),
-        "resample": options.resample,
-        "n_replicates": options.replicates,
-        "seed": options.seed,
+        **resampling_of(options),
         "scopes": ("classification",) if study.is_crowd else SCOPES,  # a task is there: nothing to detect
     }
     shown = in_one_cohort(ratings, cohorts)

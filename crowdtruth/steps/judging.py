@@ -1,50 +1,114 @@
 """Judging raters and inferred labels against the reference."""
 
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from crowdtruth.accuracy import (
+    AnchorLabels,
     Reference,
+    anchor_confusion,
+    asked_fovs,
     box_reference,
     cohort_reference,
     label_accuracy,
+    label_curves,
+    label_of_anchors,
     label_outcomes,
     rater_accuracy,
+    rater_confusion,
     rater_outcomes,
     task_reference,
 )
+from crowdtruth.ease import ease_of_detection
 from crowdtruth.formats.reference import read_box_reference, read_task_reference
 from crowdtruth.options import chosen_conditions, cohort_members, split_at_condition
+from crowdtruth.outlines import compare_outlines, segmented_objects
 from crowdtruth.parallel import say
-from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.steps.run import RESAMPLING, Run, Tables, grouping_of, resampling_of
 from crowdtruth.study import Study
-from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED
+from crowdtruth.taxonomy import AMBIGUOUS, RAW, UNDETECTED
 
-JUDGING = ("reference", "resample", "replicates", "seed")
+JUDGING = ("reference", *RESAMPLING)
 
 _COHORT = "cohort:"
 
 
 def judge(run: Run) -> Tables:
     """Every rater and every cohort's inferred labels against the reference."""
-    study, tables, options = run.study, run.results.table, run.options
     reference = reference_of(run)
-    comparison: dict[str, Any] = {
-        "assignments": study.assignments[
-            study.assignments["condition"].isin(chosen_conditions(options, study.conditions))
-        ],
-        "raters": study.raters,
-        "grouping": grouping_of(run),
-        "ambiguous": ambiguous_in(study),
-        "inclusive": options.inclusive,
-    }
-    cohorts = cohort_members(options.cohort, study.cohorts)
+    tables = {**score(run, reference), **look_closer(run, reference)}
+    return {name: table for name, table in tables.items() if len(table) or name in ("raters", "accuracy")}
+
+
+def score(run: Run, reference: Reference) -> dict[str, pd.DataFrame]:
+    """Scores of raters and labels with intervals, curves of the labels, and who called what what."""
+    study, tables = run.study, run.results.table
+    comparison = {**judged_by(run), "assignments": assignments_of(run), "raters": study.raters}
     raters = rater_outcomes(reference, annotations=marks_of(study), ratings=tables("ratings"), **comparison)
-    labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts, **comparison)
-    accuracy = pd.concat([label_accuracy(labels), label_accuracy(raters)], ignore_index=True)
-    return {"raters": rater_accuracy(raters, study.raters), "accuracy": accuracy}
+    labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts_of(run), **comparison)
+    drawn = {**resampling_of(run.options), "fovs": study.fovs}
+    curves = label_curves(labels_of_anchors(run, reference), tables("truth"), level=labels.grouping, **drawn)
+    for message in curves.messages:
+        warnings.warn(message, stacklevel=2)  # the step keeps it in run.json
+    accuracy = [label_accuracy(labels, **drawn), curves.scores, label_accuracy(raters, **drawn)]
+    return {
+        "raters": rater_accuracy(raters, study.raters, **drawn),
+        "accuracy": pd.concat([table for table in accuracy if len(table)] or accuracy[:1], ignore_index=True),
+        "curves": curves.curves,
+        "rater_confusion": pd.concat([rater_confusion(labels), rater_confusion(raters, study.raters)]),
+    }
+
+
+def look_closer(run: Run, reference: Reference) -> dict[str, pd.DataFrame]:
+    """What raters called the average object, how easily objects are found, and accepted outlines."""
+    study, tables = run.study, run.results.table
+    if study.is_crowd:
+        return {}
+    asked: dict[str, Any] = {"assignments": assignments_of(run), "raters": study.raters, "cohorts": cohorts_of(run)}
+    judged, grouping = labels_of_anchors(run, reference), grouping_of(run)
+    level = RAW if grouping is None else grouping.level
+    ratings, drawn = tables("ratings"), {**resampling_of(run.options), "fovs": study.fovs}
+    found = {
+        "anchor_confusion": anchor_confusion(judged, ratings, grouping=grouping, **asked),
+        "ease": ease_of_detection(judged, ratings, level=level, **asked, **drawn),
+        "segmented": segmented_objects(tables("truth")),
+    }
+    if not study.is_located:
+        members = tables("members")
+        outlines = compare_outlines(tables("truth"), members, study.annotations, study.raters, cohorts=cohorts_of(run))
+        found["outlines"] = outlines
+    return found
+
+
+def judged_by(run: Run) -> dict[str, Any]:
+    """How labels and boxes are compared."""
+    return {
+        "grouping": grouping_of(run),
+        "ambiguous": ambiguous_in(run.study),
+        "inclusive": run.options.inclusive,
+    }
+
+
+def assignments_of(run: Run) -> pd.DataFrame:
+    """Who was asked where under the conditions chosen."""
+    study = run.study
+    return study.assignments[study.assignments["condition"].isin(chosen_conditions(run.options, study.conditions))]
+
+
+def cohorts_of(run: Run) -> Mapping[str, Sequence[str]]:
+    """The cohorts asked for, with those each unites."""
+    return cohort_members(run.options.cohort, run.study.cohorts)
+
+
+def labels_of_anchors(run: Run, reference: Reference) -> AnchorLabels:
+    """What each anchor is according to the reference."""
+    study, truth = run.study, run.results.table("truth")
+    asked = None if study.is_crowd else asked_fovs(truth, study.assignments, study.raters, cohorts_of(run))
+    return label_of_anchors(reference, truth, asked=asked, **judged_by(run))
 
 
 def ambiguous_in(study: Study) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from crowdtruth.results import Product, ResultFolder, run_step
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import Grouping, load_grouping
 
+RESAMPLING = ("resample", "replicates", "seed")
+
 _MAY_BE_FILES = ("taxonomy", "classes", "reference")
 
 Tables = Mapping[str, Product]
@@ -64,3 +66,8 @@ def with_checksum(option: str, value: Any) -> Any:
 def grouping_of(run: Run) -> Grouping | None:
     """The grouping of classes after inference, if one is asked for."""
     return load_grouping(run.options.classes, run.study.taxonomy) if run.options.classes else None
+
+
+def resampling_of(options: RunOptions) -> dict[str, Any]:
+    """How intervals are drawn, as the functions that draw them call it."""
+    return {"resample": options.resample, "n_replicates": options.replicates, "seed": options.seed}

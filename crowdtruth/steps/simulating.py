@@ -2,14 +2,13 @@
 
 import pandas as pd
 
-from crowdtruth.accuracy import Reference
 from crowdtruth.options import chosen_conditions, chosen_numbers, cohort_members
 from crowdtruth.ratings import of_cohorts
-from crowdtruth.references import AnchorLabels, asked_fovs, label_of_anchors
+from crowdtruth.references import AnchorLabels
 from crowdtruth.results import prepare_folder
 from crowdtruth.simulation import Experiment, make_experiment, simulate_parts
 from crowdtruth.steps.inferring import classes_in_order, estimator_of
-from crowdtruth.steps.judging import ambiguous_in, reference_of
+from crowdtruth.steps.judging import labels_of_anchors, reference_of
 from crowdtruth.steps.run import Run, Tables, grouping_of
 from crowdtruth.study import Study
 
@@ -37,7 +36,7 @@ def simulate(run: Run) -> Tables:
 def experiments_of(run: Run) -> list[Experiment]:
     """The redundancy experiment of every cohort under every condition whose anchors the reference judges."""
     reference = reference_of(run)
-    judged = anchor_labels(run, reference)
+    judged = labels_of_anchors(run, reference)
     cohorts = cohort_members(run.options.cohort, run.study.cohorts)
     ratings = of_cohorts(run.results.table("ratings"), cohorts)
     conditions = chosen_conditions(run.options, run.study.conditions)
@@ -80,18 +79,3 @@ def assigned(study: Study, raters: pd.Series, condition: str) -> pd.DataFrame:
     """Who of these raters was asked where under a condition."""
     there = study.assignments["rater"].isin(raters.unique()) & (study.assignments["condition"] == condition)
     return study.assignments[there]
-
-
-def anchor_labels(run: Run, reference: Reference) -> AnchorLabels:
-    """What each anchor is according to the reference."""
-    study, truth = run.study, run.results.table("truth")
-    cohorts = cohort_members(run.options.cohort, study.cohorts)
-    asked = None if study.is_crowd else asked_fovs(truth, study.assignments, study.raters, cohorts)
-    return label_of_anchors(
-        reference,
-        truth,
-        asked=asked,
-        grouping=grouping_of(run),
-        ambiguous=ambiguous_in(study),
-        inclusive=run.options.inclusive,
-    )

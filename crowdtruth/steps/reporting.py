@@ -1,0 +1,41 @@
+"""Figures of all tables, and the report that holds them."""
+
+from pathlib import Path
+
+from crowdtruth.formats.taxonomy_file import read_taxonomy_file
+from crowdtruth.parallel import track
+from crowdtruth.results import Product
+from crowdtruth.steps.run import Run, Tables
+
+FIGURES = "figures"
+FIGURE_TABLES = (
+    *("agreement", "pairwise", "self_agreement", "rater_map", "raters", "accuracy", "curves", "rater_confusion"),
+    *("anchor_confusion", "ease", "segmented", "outlines", "redundancy", "plan"),
+)
+
+
+def draw(run: Run) -> Tables:
+    """Every figure there is data for, as SVG and PNG."""
+    if not run.options.report:
+        return {}
+    from crowdtruth.plots import figure_bytes, figures_of
+
+    results = run.results
+    tables = {name: results.table(name) for name in FIGURE_TABLES if results.has(name)}
+    drawn = figures_of(tables, read_taxonomy_file(results.path), data=run.source.resolve().name)
+    files: dict[str, Product] = {}
+    for name, figure in track(drawn, "figures"):
+        files |= {f"{FIGURES}/{name}{suffix}": figure_bytes(figure, suffix) for suffix in (".svg", ".png")}
+    return files
+
+
+def report(run: Run) -> Tables:
+    """The page: report.html, with the figures that `draw` made."""
+    if not run.options.report:
+        return {}
+    from crowdtruth.report import render_report
+
+    results = run.results
+    drawn = results.record["steps"]["draw"]["files"]
+    figures = {Path(name).stem: (results.path / name).read_text() for name in drawn if name.endswith(".svg")}
+    return {"report.html": render_report(results, study=run.study, figures=figures)}
