@@ -45,25 +45,9 @@ def pseudo_counts_of(sparse, amount):
     return counts
 
 
-def sorted_places(values):
-    bits = np.array(values, dtype=float).view(np.int64)
-    order, other = np.arange(len(bits)), np.empty(len(bits), np.int64)
-    return order if kernels.ascending(bits, order, other, np.empty(kernels.N_DIGITS + 1, np.int64)) else other
-
-
-@pytest.mark.parametrize("values", [[], [0.5], [0.0, 1.0, 0.25, 0.25, 1e-300, 1.0, 0.0, 0.1 + 0.2, 0.3]])
-def test_ascending__sorts_and_keeps_the_order_of_equal_values(values):
-    assert sorted_places(values).tolist() == sorted(range(len(values)), key=lambda i: values[i])
-
-
-def test_ascending__sorts_what_differs_in_any_bit(rng):
-    values = rng.random(1000) ** rng.integers(1, 200, 1000)
-    np.testing.assert_array_equal(sorted_places(values), np.argsort(values, kind="stable"))
-
-
 def areas_of(values, true):
     areas, scratch = np.full(values.shape[1] + 1, np.nan), np.zeros((5, values.shape[1] + 1))
-    kernels.area_under_roc(values.ravel(), true, sorted_places(values.ravel()), scratch, areas)
+    kernels.area_under_roc(values.ravel(), true, np.argsort(values, axis=None), scratch, areas)
     return areas
 
 
@@ -139,13 +123,3 @@ def test_group_and_choose__adds_the_probabilities_of_a_group():
     kernels.group_and_choose(starts, codes, np.array([[0.4, 0.45, 0.15]]), groups, rule, probabilities, label)
     np.testing.assert_allclose(probabilities, [[0.55, 0.45]])
     assert label.tolist() == [0]
-
-
-def test_count_outcomes__tells_found_missed_and_false():
-    items, label = np.array([0, 2, 3, 4]), np.array([0, 1, 2, -1])  # 2 is undetected
-    truth = np.array([0, 1, -1, 0, 1, 1])
-    part = np.array([0, 0, 0, 0, 1, -1])
-    counts = np.zeros((2, 4, 4), np.int64)
-    kernels.count_outcomes(items, label, 2, truth, part, counts)
-    assert counts[0].tolist() == [[1, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]
-    assert counts[1].tolist() == [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]

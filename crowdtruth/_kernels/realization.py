@@ -11,11 +11,6 @@ import numpy as np
 from crowdtruth._kernels import em
 from crowdtruth._kernels._jit import kernel
 
-_DIGIT = 11
-"""Bits sorted by at a time: six times eleven cover a double."""
-
-N_DIGITS = 1 << _DIGIT
-
 _BELOW, _TIED, _WINS = 0, 2, 4
 """Rows of the scratch of areas: items not of the class and of it that are below, the same two tied, pairs won."""
 
@@ -151,27 +146,6 @@ def _first_of_most(probabilities: Any, is_given: Any, tie: float) -> int:
 
 
 @kernel
-def count_outcomes(items: Any, label: Any, undetected: int, truth: Any, part: Any, counts: Any) -> None:  # noqa: PLR0917
-    """Add up, in `counts`, (n_parts, n_classes + 1, n_classes + 1), how often each true class was given each label.
-
-    items (n_left,), ascending, and their labels (n_left,), -1 for none; truth (n_items,) with -1 for no object; part
-    (n_items,): where each item counts, -1 for nowhere. In each part the last row are items that are no object, the last
-    column is for objects not found.
-    """
-    last = counts.shape[1] - 1
-    place = 0
-    for i in range(truth.shape[0]):
-        assigned = -1
-        if place < items.shape[0] and items[place] == i:
-            assigned = label[place]
-            place += 1
-        if part[i] >= 0:
-            row = truth[i] if truth[i] >= 0 else last
-            column = last if assigned in (-1, undetected) else assigned
-            counts[part[i], row, column] += 1
-
-
-@kernel
 def area_under_roc(probabilities: Any, true: Any, order: Any, scratch: Any, areas: Any) -> None:
     """Areas under the ROC of each class against the rest, then of all pooled, into `areas`, (n_classes + 1,).
 
@@ -205,30 +179,3 @@ def _settle(k: int, scratch: Any) -> None:
     for hit in range(2):
         scratch[_BELOW + hit, k] += scratch[_TIED + hit, k]
         scratch[_TIED + hit, k] = 0.0
-
-
-@kernel
-def ascending(bits: Any, order: Any, other: Any, counts: Any) -> bool:
-    """A radix sort of the bits of doubles from 0 on, (n,): their order is that of the doubles; equal ones as they come.
-
-    order (n,): 0 … n - 1 before; other (n,); counts (`N_DIGITS` + 1,). True if the sorted places end in `order`, false
-    if in `other`.
-    """
-    n = bits.shape[0]
-    in_order = True
-    for shift in range(0, 64, _DIGIT):
-        for digit in range(counts.shape[0]):
-            counts[digit] = 0
-        for i in range(n):
-            counts[((bits[i] >> shift) & (N_DIGITS - 1)) + 1] += 1
-        if n > 0 and counts[((bits[0] >> shift) & (N_DIGITS - 1)) + 1] == n:
-            continue  # all alike
-        for digit in range(1, counts.shape[0]):
-            counts[digit] += counts[digit - 1]
-        source, target = (order, other) if in_order else (other, order)
-        for place in range(n):
-            digit = (bits[source[place]] >> shift) & (N_DIGITS - 1)
-            target[counts[digit]] = source[place]
-            counts[digit] += 1
-        in_order = not in_order
-    return in_order

@@ -1,5 +1,6 @@
 """One realization: raters drawn in every FOV, EM on what they said, and what it got right. Arrays in, counts out."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -108,12 +109,18 @@ def _is_judged(experiment: Experiment, is_drawn: NDArray[np.bool_]) -> NDArray[n
 def _count(
     experiment: Experiment, inferred: Inferred, part: NDArray[np.integer[Any]], n_parts: int
 ) -> NDArray[np.int64]:
-    """True by assigned in each part, (n_parts, n_classes + 1, n_classes + 1); objects without an anchor are not in."""
-    n_labels = len(experiment.classes) + 1
-    counts = np.zeros((n_parts, n_labels, n_labels), dtype=np.int64)
-    undetected, truth = experiment.undetected, experiment.truth
-    kernels.count_outcomes(inferred.items, inferred.label, undetected, truth, part.astype(np.int64), counts)
-    return counts
+    """True by assigned in each part, (n_parts, n_classes + 1, n_classes + 1); objects without an anchor are not in.
+
+    part (n_items,): where each item counts, -1 for nowhere.
+    """
+    last = len(experiment.classes)
+    assigned = np.full(len(part), last)
+    is_found = (inferred.label >= 0) & (inferred.label != experiment.undetected)
+    assigned[inferred.items[is_found]] = inferred.label[is_found]
+    true = np.where(experiment.truth >= 0, experiment.truth, last)
+    cells = (part * (last + 1) + true) * (last + 1) + assigned
+    shape = (n_parts, last + 1, last + 1)
+    return np.bincount(cells[part >= 0], minlength=math.prod(shape)).reshape(shape)
 
 
 def _areas_of_found(experiment: Experiment, inferred: Inferred) -> NDArray[np.float64]:
@@ -136,11 +143,8 @@ def _areas_of_found(experiment: Experiment, inferred: Inferred) -> NDArray[np.fl
 def _areas(chances: NDArray[np.float64], true: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """Areas under the ROC of each class and of all pooled: (n_items, n_classes), (n_items,) -> (n_classes + 1,)."""
     n_areas = chances.shape[1] + 1
-    bits = chances.ravel().view(np.int64)
-    order, other = np.arange(len(bits)), np.empty(len(bits), np.int64)
-    is_in_order = kernels.ascending(bits, order, other, np.empty(kernels.N_DIGITS + 1, np.int64))
     areas, scratch = np.full(n_areas, np.nan), np.zeros((5, n_areas))
-    kernels.area_under_roc(chances.ravel(), true, order if is_in_order else other, scratch, areas)
+    kernels.area_under_roc(chances.ravel(), true, np.argsort(chances, axis=None), scratch, areas)
     return areas
 
 
