@@ -155,6 +155,22 @@ def read_config(path: Path) -> dict[str, Any]:
     return values
 
 
+def recorded_options(recorded: Mapping[str, Any]) -> RunOptions:
+    """Options as run.json has them: lists are tuples again, a file with its checksum is its path.
+
+    Raises
+    ------
+    ValueError
+        If they are not those of a run of this version.
+    """
+    values = {
+        name: tuple(value) if isinstance(value, list) else value["file"] if isinstance(value, Mapping) else value
+        for name, value in recorded.items()
+    }
+    _check_names(values)
+    return replace(RunOptions(), **values)
+
+
 def _texts(name: str, value: Any) -> list[str]:
     """A text, or a list of texts, as a list."""
     values = [value] if isinstance(value, str) else value

@@ -5,15 +5,15 @@ continues where it stopped (`results`).
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from crowdtruth._kernels._jit import say_when_compiling
 from crowdtruth.files import sha256_of
 from crowdtruth.formats import write_study
-from crowdtruth.options import RunOptions
+from crowdtruth.options import RunOptions, recorded_options
 from crowdtruth.parallel import say
-from crowdtruth.results import ResultFolder, open_results
+from crowdtruth.results import ResultFolder, forget_step, open_results, reopen_results
 from crowdtruth.simulation import remove_parts
 from crowdtruth.steps.agreeing import AGREEING, agree, compare
 from crowdtruth.steps.checking import check_options, warn_of_idle_options
@@ -26,6 +26,7 @@ from crowdtruth.steps.simulating import SIMULATING, simulate
 from crowdtruth.steps.training_set import make_training
 from crowdtruth.synthetic import synthesise
 
+DRAWN = ("read", "agree", "judge", "simulate")
 _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
 
 
@@ -59,7 +60,7 @@ def run_study(
     run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
     remove_parts(run.results.path)
     run.step("training", ("train_on",), ("infer",), make_training)
-    run.step("draw", ("report",), ("read", "agree", "judge", "simulate"), draw)
+    run.step("draw", ("report",), DRAWN, draw)
     run.step("report", ("report",), ("draw", "compare"), report)
     return run.results
 
@@ -116,6 +117,34 @@ def simulate_redundancy(
     run.step("simulate", depends_on, (), alone(simulate, after=(locate, rate, infer)))
     remove_parts(run.results.path)
     return run.results
+
+
+def report_on(folder: str | Path, *, study: str | Path | None = None) -> ResultFolder:
+    """Figures and report of a result folder, made anew.
+
+    Parameters
+    ----------
+    folder : where a run wrote
+    study : where the study is now; default: where it was. Without it the report has no marks and no images
+
+    Raises
+    ------
+    ValueError
+        If no run wrote the folder.
+    """
+    results = reopen_results(Path(folder), command="run")
+    source = Path(study if study is not None else results.record["study"])
+    if study is not None and not source.exists():
+        raise ValueError(f"there is no study at {source}")
+    if not source.exists():
+        say(f"the study is no longer at {source}: the report shows no marks and no images (--study says where it is)")
+    elif input_checksums(source) != results.record["inputs"]:
+        raise ValueError(f"the study at {source} is not the one of these results any more; run it again")
+    run = Run(source, replace(recorded_options(results.record["options"]), report=True), results, jobs=1)
+    forget_step(results, "draw")
+    run.step("draw", ("report",), DRAWN, draw)
+    run.step("report", ("report",), ("draw", "compare"), report)
+    return results
 
 
 def alone(step: Step, *, after: Sequence[Step]) -> Step:

@@ -129,6 +129,22 @@ def open_results(
     return ResultFolder(out, record)
 
 
+def reopen_results(folder: Path, *, command: str) -> ResultFolder:
+    """A result folder as a command left it.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or another command wrote it.
+    """
+    if not is_result_folder(folder):
+        raise ValueError(f"{folder} is no result folder: it has no {RECORD}")
+    record = _read_record(folder / RECORD)
+    if record.get("command") != command:
+        raise ValueError(f"{folder} holds the results of 'crowdtruth {record.get('command')}', not of '{command}'")
+    return ResultFolder(folder, record)
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     """run.json of an earlier run."""
     try:

@@ -1,6 +1,7 @@
 """Commands on labels and ratings: agree, accuracy, simulate, plan, report."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -85,3 +86,23 @@ def simulate(
     chosen = chosen_options(options)
     cluster = scheduler_address(backend, address)
     typer.echo(describe_results(simulate_redundancy(source, out, chosen, jobs=jobs, address=cluster)))
+
+
+@app.command()
+@clear_errors
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Results of crowdtruth run.")],
+    study: Annotated[Path | None, typer.Option(help="Where the study is now, if it was moved.")] = None,
+) -> None:
+    """Figures and report.html of a result folder, made anew.
+
+    Examples:
+
+        crowdtruth report results
+
+        crowdtruth report results --study moved/study
+    """
+    from crowdtruth.pipeline import report_on
+
+    report_on(folder, study=study)
+    typer.echo(f"written: {folder / 'report.html'}")

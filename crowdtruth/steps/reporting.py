@@ -38,4 +38,5 @@ def report(run: Run) -> Tables:
     results = run.results
     drawn = results.record["steps"]["draw"]["files"]
     figures = {Path(name).stem: (results.path / name).read_text() for name in drawn if name.endswith(".svg")}
-    return {"report.html": render_report(results, study=run.study, figures=figures)}
+    study = run.study if run.source.exists() else None
+    return {"report.html": render_report(results, study=study, figures=figures)}
