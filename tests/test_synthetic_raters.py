@@ -99,12 +99,12 @@ def test_synthesise__shared_difficulty_makes_raters_miss_the_same_nuclei():
         n_found = marks_on_truth(made).groupby("source")["rater"].nunique().reindex(made.truth["nucleus"], fill_value=0)
         return n_found.var()
 
-    assert spread(independent(shared_difficulty=0.7)) > 1.5 * spread(independent())
+    assert spread(independent(shared_difficulty=0.7, n_fovs=30)) > 1.5 * spread(independent(n_fovs=30))
 
 
 def test_synthesise__persistence_makes_a_rater_repeat_errors():
     def repeated_labels(persistence):
-        made = independent(conditions=everyone("a", "b"), persistence=persistence)
+        made = independent(conditions=everyone("a", "b"), persistence=persistence, n_fovs=25)
         marks = marks_on_truth(made).pivot_table(
             index=["source", "rater", "label_true"], columns="condition", values="label", aggfunc="first"
         )
@@ -129,14 +129,15 @@ def test_synthesise__suggestions_are_clicked_at_their_rate_and_keep_their_outlin
 def test_synthesise__detection_gain_helps_to_see():
     helped = replace(ALWAYS, detection_gain=1.0)
     plainly, more = (
-        len(marks_on_truth(independent(conditions=everyone("all", suggestions=shown)))) for shown in (ALWAYS, helped)
+        len(marks_on_truth(independent(conditions=everyone("all", suggestions=shown), n_fovs=20)))
+        for shown in (ALWAYS, helped)
     )
     assert more > 1.1 * plainly
 
 
 def test_synthesise__classification_gain_helps_to_name():
     def share_right(gain):
-        marks = marks_on_truth(independent(conditions=everyone("all", classification_gain=gain)))
+        marks = marks_on_truth(independent(conditions=everyone("all", classification_gain=gain), n_fovs=20))
         return (marks["label"] == marks["label_true"]).mean()
 
     assert share_right(1.0) > share_right(0.0) + 0.05

@@ -17,9 +17,10 @@ def test_run__paper_size_study_finds_the_true_nuclei(tmp_path: Path) -> None:
     ct.write_study(made.study, tmp_path / "study", format="csv")
     options = ct.RunOptions(cohort=("P=SP+JP", "NP"), classes="super", train_on="P@E")
     accuracy = ct.run_study(tmp_path / "study", tmp_path / "out", options).table("accuracy")
-    f1 = accuracy[(accuracy["metric"] == "f1") & accuracy["who"].isin(["P", "NP"])]
-    assert len(f1) == 6
-    assert f1["value"].min() > 0.9
+    f1 = accuracy[accuracy["metric"] == "f1"].groupby("who")["value"]
+    assert f1.count()[["P", "NP"]].tolist() == [3, 3]
+    assert f1.min()["P"] > 0.88
+    assert 0.55 < f1.min()["NP"] <= f1.max()["NP"] < 0.75  # they mark much else, as in the paper
 
 
 @pytest.mark.data
