@@ -156,6 +156,20 @@ def test_count_metrics__are_those_of_the_table():
     )
 
 
+@pytest.mark.filterwarnings("ignore::crowdtruth.truth.ConvergenceWarning")  # the reference fits what is too small
+def test_simulate__takes_more_classes_than_the_widest_vector():
+    rng = np.random.default_rng(0)
+    ratings = pd.DataFrame({
+        "anchor": np.repeat(np.arange(40), 3).astype(str), "fov": "", "rater": np.tile(list("rst"), 40),
+        "label": rng.integers(0, 36, 120).astype(str),
+    })  # fmt: skip
+    told = pd.DataFrame({"anchor": np.arange(40).astype(str), "true": ratings["label"][::3]})
+    rows = simulate(make_experiment(ratings, told, estimator=MODELS["few"]), 1, raters_per_fov=[3])
+    labels, _ = reference.inferred(ratings, is_crowd=True, estimator=MODELS["few"])
+    right = [labels[anchor] == true for anchor, true in zip(told["anchor"], told["true"], strict=True)]
+    assert rows.loc[rows["metric"] == "class_accuracy", "value"].tolist() == [np.mean(right)]
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_draw__is_a_permutation_in_every_fov_that_the_number_alone_decides(seed, realization, study_seed):

@@ -103,6 +103,13 @@ def test_simulate_parts__of_other_ratings_are_not_used(tmp_path, blocks_done):
     pd.testing.assert_frame_equal(table, simulate(experiment_of(1), 20))
 
 
+def test_simulate_parts__leaves_out_what_only_another_experiment_has(tmp_path):
+    ratings = pd.DataFrame({"anchor": ["p", "p"], "fov": "f", "rater": ["r", "s"], "label": "x"})
+    small = make_experiment(ratings, pd.DataFrame({"anchor": ["p"], "true": "x"}), cohort="small")
+    table = simulate_parts(tmp_path, [small, experiment_of(0, "large")], 2, raters_per_fov=[1, 4])
+    assert table.groupby("cohort")["raters_per_fov"].unique().map(list).to_dict() == {"small": [1], "large": [1, 4]}
+
+
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"nonsense"])
 def test_simulate_parts__that_are_broken_are_done_again(tmp_path, blocks_done, content):
     simulate_parts(tmp_path, [experiment_of(0)], 20)
