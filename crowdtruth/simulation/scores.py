@@ -50,8 +50,11 @@ def metric_values(experiment: Experiment, scores: Sequence[Score]) -> NDArray[np
     return np.hstack([n_unique_raters, of_counts, micro, mean_of_defined(by_class)[:, np.newaxis], by_class])
 
 
-def count_metrics(experiment: Experiment, counts: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """The metrics of `count_metric_names`: counts (..., n_classes + 1, n_classes + 1) as in `Score` -> (..., n)."""
+def count_metrics(experiment: Experiment, counts: NDArray[Any]) -> NDArray[np.float64]:
+    """The metrics of `count_metric_names`: counts (..., n_classes + 1, n_classes + 1) as in `Score` -> (..., n).
+
+    Counts may be means.
+    """
     confusion, missed, wrong = counts[..., :-1, :-1], counts[..., :-1, -1], counts[..., -1, :-1]
     found, true = confusion.sum(axis=-1), experiment.true_classes
     overall = [accuracy(confusion), matthews_correlation(confusion)]
