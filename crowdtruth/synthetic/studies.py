@@ -41,7 +41,7 @@ def synthesise(preset: str | SyntheticParameters = "nucls", *, seed: int = 0, **
     """A study drawn from parameters: the same seed gives the same study, byte for byte.
 
     Every slide, FOV, rater and round has its own random numbers: more raters change no nucleus, fewer FOVs change none
-    of those that remain, another condition changes no mark in the first.
+    of those that remain, a later condition changes no mark in the earlier ones.
 
     Parameters
     ----------
