@@ -21,7 +21,7 @@ from crowdtruth.report.confusions import confusions
 from crowdtruth.report.crops import PIXEL_LIMIT, crop_images
 from crowdtruth.report.drift import drifts
 from crowdtruth.report.figures import figures_of
-from crowdtruth.report.hardest import as_script_data, hardest
+from crowdtruth.report.hardest import as_script_data, hardest, view_around
 from crowdtruth.report.inputs import Inputs
 from crowdtruth.report.ranking import rank_anchors
 from crowdtruth.report.raters import raters
@@ -30,6 +30,7 @@ from crowdtruth.report.suggestions import suggestions
 from crowdtruth.report.words import Estimate, joined, number
 from crowdtruth.results import ResultFolder
 from crowdtruth.study import Study, make_study
+from crowdtruth.taxonomy import load_taxonomy
 
 HOSTILE = '</script><b onclick="x()">&\'"\x01'
 BOX = {"xmin": 10.0, "ymin": 10.0, "xmax": 30.0, "ymax": 34.0}
@@ -330,6 +331,12 @@ def test_crop_images__cuts_the_view_out_of_the_image(tmp_path: Path) -> None:
     assert crops.problems == []
 
 
+def test_crop_images__a_view_larger_than_any_image_is_not_made(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "f.png")
+    crops = crop_images(tmp_path, {"f": "f.png"}, [("f", (0, 0, 10**6, 10**6)), ("f", (0, 0, 9, 9))])
+    assert list(crops.of) == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -381,3 +388,34 @@ def test_joined__shows_at_most_so_many(names: list[str], most: int) -> None:
 def test_estimate__side_needs_an_interval_beside_what_is_usual() -> None:
     assert [Estimate(0.5, 0.4, 0.6, usual).side for usual in (0.3, 0.5, 0.7, np.nan)] == [1, 0, -1, 0]
     assert Estimate(0.5, usual=0.9).side == 0
+
+
+def test_hardest__labels_are_grouped_and_cohorts_united_as_the_run_did() -> None:
+    tables = small_tables(label="tumor_any")
+    tables["ratings"] = tables["ratings"].assign(cohort=["SP", "JP", "JP"], label=["tumor", "mitotic_figure", "tumor"])
+    marks = tables["ratings"].assign(**BOX).drop(columns=["anchor", "cohort"])
+    study = make_study(marks, taxonomy=load_taxonomy("nucls"))
+    options = {"classes": "super", "cohort": ["P=SP+JP"]}
+    section = hardest(Inputs(folder_of(tables, options=options), study, {}))
+    data = json.loads(section.body["data"])
+    names = [name for name, _ in data["classes"]]
+    assert [(names[said], names[label]) for _, _, said, label, *_ in data["items"][0]["ratings"]] == [
+        ("tumor_any", "tumor"), ("tumor_any", "mitotic_figure"), ("tumor_any", "tumor")
+    ]  # fmt: skip
+    assert data["items"][0]["disagreement"] == 0
+    assert dict(data["classes"])["tumor_any"] == "#ff0000"
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "view"),
+    [
+        ((50, 50, 70, 70), (200, 200), (12, 12, 108, 108)),
+        ((0, 0, 20, 20), (200, 200), (0, 0, 96, 96)),
+        ((180, 180, 200, 200), (200, 200), (104, 104, 200, 200)),
+        ((10, 10, 30, 30), (40, 40), (0, 0, 40, 40)),
+        ((-5, 10, 30, 30), (None, None), (-49, -41, 74, 81)),
+    ],
+)
+def test_view_around__stays_in_the_fov(box: Any, size: Any, view: Any) -> None:
+    fov = {key: value for key, value in zip(("width", "height"), size, strict=True) if value}
+    assert view_around(box, fov) == view

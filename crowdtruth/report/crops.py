@@ -37,7 +37,7 @@ def crop_images(folder: Path, images: Mapping[str, str], views: Sequence[tuple[s
     ----------
     folder : the study's folder; no image outside of it is opened
     images : FOV -> path below `folder`
-    views : (FOV, view), views within the FOV
+    views : (FOV, view); a view of more than `PIXEL_LIMIT` pixels is left out
     """
     found: dict[int, str] = {}
     problems = []
@@ -50,8 +50,14 @@ def crop_images(folder: Path, images: Mapping[str, str], views: Sequence[tuple[s
         except (OSError, ValueError, StudyError) as error:
             problems.append(f"image {images[fov]!r} of FOV {fov!r} is not shown: {error}")
             continue
-        found |= {number: _jpeg(image, views[number][1]) for number in numbers}
+        found |= {
+            number: _jpeg(image, views[number][1]) for number in numbers if _area(views[number][1]) <= PIXEL_LIMIT
+        }
     return Crops(found, problems)
+
+
+def _area(view: View) -> int:
+    return (view[2] - view[0]) * (view[3] - view[1])
 
 
 def read_image(folder: Path, name: str) -> Any:

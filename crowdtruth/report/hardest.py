@@ -115,7 +115,7 @@ def _item(row: Any, ratings: pd.DataFrame, truth: pd.DataFrame, places: Any, fov
         "anchor": row["anchor"], "fov": list(fovs).index(fov["fov"]),
         "cohort": row["cohort"], "condition": row["condition"],
         "entropy": round(row["entropy"], 4), "disagreement": round(row["disagreement"], 4), "box": box,
-        "view": _view(box, fov) if box else None, "image": "",
+        "view": view_around(box, fov) if box else None, "image": "",
         "inferred": [_inferred(other, places["class"], row) for other in truth.to_dict("records")],
         "ratings": [_rating(said, places) for said in ratings.to_dict("records")],
     }  # fmt: skip
@@ -146,7 +146,7 @@ def _exact(value: Any) -> int | float:
     return int(value) if float(value).is_integer() else float(value)
 
 
-def _view(box: Sequence[float], fov: Any) -> View:
+def view_around(box: Sequence[float], fov: Any) -> View:
     """A square around an anchor, moved into the FOV where its size is known."""
     side = max(_LEAST_SIDE, _CONTEXT * max(box[2] - box[0], box[3] - box[1]))
     ends = []

@@ -240,7 +240,7 @@
     rectangle(view, item.box, "anchor-halo");
     rectangle(view, item.box, "anchor");
     const seen = new Map();
-    const equal = new Map(); // boxes of one suggestion are equal: each next one is drawn around the last
+    const equal = new Map([[String(item.box), 1]]); // equal boxes, as of one suggestion, are drawn around each other
     const step = (xmax - xmin) / 130;
     item.ratings.forEach((one, number) => {
       const [rater, under, said, label, mark, kind] = one;
