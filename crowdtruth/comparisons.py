@@ -8,7 +8,7 @@ replicates would decide on p. What these p-values assume, and where not to trust
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from math import comb
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -239,7 +239,7 @@ def compare_pairs(pairs: pd.DataFrame, by: Collection[str] = BY) -> Iterator[dic
         value=pairs["kappa"],
     )
     for scope, rows in units.groupby("scope", sort=False):
-        question = ("pairwise", f"kappa of pairs, {_words(scope)}")
+        question = ("pairwise", f"kappa of pairs, {str(scope).replace('_', ' ')}")
         if "cohorts" in by:
             yield from _compare(rows, "cohort", question, [mann_whitney])
         if "conditions" in by:
@@ -271,7 +271,7 @@ def compare_self_agreement(own: pd.DataFrame, by: Collection[str] = BY) -> Itera
     both = own["first_condition"] + " / " + own["second_condition"]
     units = own.assign(unit=own["rater"], value=own["kappa"], condition=both)
     for scope, rows in units.groupby("scope", sort=False):
-        question = ("self_agreement", f"kappa with oneself, {_words(scope)}")
+        question = ("self_agreement", f"kappa with oneself, {str(scope).replace('_', ' ')}")
         if "cohorts" in by:
             yield from _compare(rows, "cohort", question, [mann_whitney])
         if "conditions" in by:
@@ -329,7 +329,8 @@ def _compare(
     for place, rows in units.groupby(within, sort=False, observed=True):
         told = dict(zip(within, map(str, place), strict=True))
         where = {"cohort": "", "grouping": "", **told, "condition": told.pop(condition, "")}
-        samples = dict(list(rows.groupby(split, sort=False, observed=True)))
+        values = pd.Series(rows["value"].to_numpy(float), index=rows["unit"].to_numpy())
+        samples = {level: values.iloc[places] for level, places in rows.groupby(split, observed=True).indices.items()}
         for first, second in combinations([level for level in levels if level in samples], 2):
             for test in tests:
                 found = test(*_samples(samples[first], samples[second], is_paired=test is wilcoxon))
@@ -343,13 +344,12 @@ def _columns(found: RankTest) -> dict[str, object]:
     return {"test_statistic": columns.pop("statistic"), **columns}
 
 
-def _samples(first: pd.DataFrame, second: pd.DataFrame, *, is_paired: bool) -> tuple[pd.Series, pd.Series]:
-    """Values of two levels; where paired, of the units that both have, in one order."""
-    one, other = first.set_index("unit")["value"], second.set_index("unit")["value"]
-    if not is_paired:
-        return one, other
-    shared = one.index[one.index.isin(other.index)]
-    return one.loc[shared], other.loc[shared]
+def _samples(first: pd.Series, second: pd.Series, *, is_paired: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Values of two levels, by unit; where paired, of the units that both have, in one order."""
+    if is_paired:
+        shared = first.index[first.index.isin(second.index)]
+        first, second = first.loc[shared], second.loc[shared]
+    return first.to_numpy(), second.to_numpy()
 
 
 def _against(own: pd.DataFrame) -> pd.DataFrame:
@@ -393,8 +393,3 @@ def _sample(name: str, values: ArrayLike) -> Floats:
     if np.isinf(sample).any():
         raise ValueError(f"{name} must be finite or missing; value {int(np.isinf(sample).argmax())} is infinite")
     return sample
-
-
-def _words(scope: object) -> str:
-    """``detection_and_classification`` as words."""
-    return str(scope).replace("_", " ")
