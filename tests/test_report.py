@@ -88,6 +88,13 @@ def test_render_report__same_inputs_give_the_same_bytes() -> None:
     assert render_report(folder_of(small_tables())) == render_report(folder_of(small_tables()))
 
 
+def test_render_report__the_order_of_figures_changes_nothing() -> None:
+    figures = {"rater_map-E": "<svg/>", "agreement": "<svg/>", "rater_map-B": "<svg/>", "own": "<svg/>"}
+    turned = dict(reversed(figures.items()))
+    results = folder_of(small_tables())
+    assert render_report(results, figures=figures) == render_report(results, figures=turned)
+
+
 def test_render_report__hostile_names_stay_text() -> None:
     tables = small_tables(label=HOSTILE, rater=HOSTILE, fov=HOSTILE)
     page = render_report(folder_of(tables, study=f"/x/{HOSTILE.replace('/', '')}", notes=[HOSTILE]))
@@ -366,7 +373,7 @@ def test_crop_images__says_what_is_not_shown(tmp_path: Path, name: str, reason: 
 def test_figures_of__known_kinds_have_their_section_and_others_the_last() -> None:
     figures = {"roc-P-main": "<svg/>", "roc-NP-main": "<svg/>", "mine_own": "<svg/>"}
     assert [(figure.name, figure.is_first) for figure in figures_of("raters", figures)] == [
-        ("roc-P-main", True), ("roc-NP-main", False)
+        ("roc-NP-main", True), ("roc-P-main", False)
     ]  # fmt: skip
     assert [figure.caption for figure in figures_of("method", figures)] == ["Mine own"]
 

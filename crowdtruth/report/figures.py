@@ -45,7 +45,7 @@ class Figure:
 
 
 def figures_of(section: str, figures: Mapping[str, str]) -> list[Figure]:
-    """The figures of a section, in the order given; those of unknown names stand in the last section.
+    """The figures of a section, in the order of the kinds; those of unknown names stand in the last section.
 
     Examples
     --------
@@ -54,12 +54,18 @@ def figures_of(section: str, figures: Mapping[str, str]) -> list[Figure]:
     """
     kinds: set[str] = set()
     found = []
-    for name, svg in figures.items():
+    for name in sorted(figures, key=_order):
         where, caption = _place(name)
         if where == section:
-            found.append(Figure(name, caption, _data_uri(svg), is_first=name.partition("-")[0] not in kinds))
+            found.append(Figure(name, caption, _data_uri(figures[name]), is_first=name.partition("-")[0] not in kinds))
             kinds.add(name.partition("-")[0])
     return found
+
+
+def _order(name: str) -> tuple[int, str]:
+    """By kind, then by name: however the figures came, the page is the same."""
+    kind = name.partition("-")[0]
+    return (list(_CAPTIONS).index(kind) if kind in _CAPTIONS else len(_CAPTIONS)), name
 
 
 def _place(name: str) -> tuple[str, str]:
