@@ -239,20 +239,26 @@ def test_suggestions__a_single_condition_is_said() -> None:
     assert suggestions(inputs_of()).absent.startswith("The study has a single condition (“all”).")
 
 
+def of_two_conditions(before: dict[str, float], after: dict[str, float]) -> Inputs:
+    """Recalls of raters under the conditions all and later."""
+    scores = [rater_rows(before), rater_rows(after).assign(condition="later")]
+    ratings = [small_tables()["ratings"].assign(condition=name) for name in ("all", "later")]
+    return inputs_of(raters=pd.concat(scores, ignore_index=True), ratings=pd.concat(ratings, ignore_index=True))
+
+
 def test_suggestions__differences_are_paired_by_rater() -> None:
-    before, after = (
-        rater_rows({"x": 0.5, "y": 0.7}),
-        rater_rows({"x": 0.6, "y": 0.9, "z": 0.1}).assign(condition="later"),
-    )
-    ratings = pd.concat(
-        [small_tables()["ratings"], small_tables()["ratings"].assign(condition="later")], ignore_index=True
-    )
-    row = suggestions(inputs_of(raters=pd.concat([before, after], ignore_index=True), ratings=ratings)).body["paired"][
-        0
-    ]
+    section = suggestions(of_two_conditions({"x": 0.5, "y": 0.7}, {"x": 0.6, "y": 0.9, "z": 0.1}))
+    row = section.body["paired"][0]
     assert (row["first"], row["second"], row["n"]) == ("all", "later", 2)
     assert row["changes"][0].startswith("+0.15 (")
     assert row["changes"][1] == "–"
+    assert section.words[-1] == "No score of a cohort changes clearly between conditions."  # two raters are too few
+
+
+def test_suggestions__says_in_words_what_clearly_changes() -> None:
+    before = {name: 0.5 + place / 50 for place, name in enumerate("abcde")}
+    after = {name: recall + 0.1 for name, recall in before.items()}
+    assert suggestions(of_two_conditions(before, after)).words[-1] == "From all to later, P find more objects."
 
 
 def test_redundancy__band_is_that_of_the_draws_and_the_plan_a_sentence() -> None:

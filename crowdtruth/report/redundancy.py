@@ -37,7 +37,7 @@ def redundancy(inputs: Inputs) -> Section:
     ]
     steps = [row["sentence"] for row in plan]
     words += [sentence for table in curves for sentence in table["words"]] if len(curves) == 1 else []
-    brief = " ".join(steps[:1] or words[1:])
+    brief = " ".join(steps[:1] or [f"{table['name']}: {table['words'][0]}" for table in curves[:3] if table["words"]])
     return Section(_NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=brief)
 
 

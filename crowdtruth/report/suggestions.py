@@ -1,7 +1,6 @@
 """Section 4, whether suggestions (or any other condition) change what raters say."""
 
 from itertools import combinations
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,26 @@ from crowdtruth.report.agreement import at_level
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, in_order
 from crowdtruth.report.raters import SCORES
-from crowdtruth.report.words import NOTHING, Estimate, as_float, counted, in_hundred, joined, median, number
+from crowdtruth.report.words import (
+    NOTHING,
+    Estimate,
+    as_float,
+    counted,
+    group_words,
+    in_hundred,
+    joined,
+    median,
+    number,
+)
 from crowdtruth.resampling import bootstrap
 
 _NAME, _TITLE = "suggestions", "Do suggestions change what raters say?"
+_IN_WORDS = {
+    "recall": ("find fewer objects", "find more objects"),
+    "precision": ("mark more that is no object", "mark less that is no object"),
+    "class_accuracy": ("name fewer of them rightly", "name more of them rightly"),
+}
+_LEAST_RATERS = 5  # of whom it is said in words that they change
 _SIGNIFICANT = 0.05
 _SCOPE = "classification"
 
@@ -33,12 +48,12 @@ def suggestions(inputs: Inputs) -> Section:
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
     themselves, paired, tests = _self_agreement(inputs), _paired(inputs), _tests(inputs)
     words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
-    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves)
+    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves) + _changed(paired)
     body = {"self_agreement": themselves, "paired": paired, "tests": tests, "scores": list(SCORES.values())}
     if not (themselves or paired or tests):
         absent = "There are several conditions, but no rater was asked about the same objects under two of them."
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
-    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join(words[1:2]))
+    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join([*words[1:2], *_changed(paired)[:3]]))
 
 
 def _self_agreement(inputs: Inputs) -> list[dict[str, Any]]:
@@ -105,25 +120,48 @@ def _paired(inputs: Inputs) -> list[dict[str, Any]]:
             before, after = (table[table["condition"] == name].set_index("rater") for name in (first, second))
             changes = [(after[name].astype(float) - before[name].astype(float)).dropna() for name in SCORES]
             if any(len(change) for change in changes):
+                found = {name: mean_change(one.to_numpy()) for name, one in zip(SCORES, changes, strict=True)}
                 n_raters = max(len(change) for change in changes)
-                values = [mean_change(change.to_numpy(dtype=np.float64)) for change in changes]
-                rows.append({"cohort": cohort, "first": first, "second": second, "n": n_raters, "changes": values})
+                shown = [signed_estimate(change) for change in found.values()]
+                place = {"cohort": cohort, "first": first, "second": second, "n": n_raters}
+                rows.append(place | {"found": found, "changes": shown})
     return rows
 
 
-def mean_change(change: NDArray[Any]) -> str:
+def mean_change(change: NDArray[Any]) -> Estimate:
     """The mean of differences (n_raters,), with its interval over raters.
 
     Examples
     --------
-    >>> mean_change(np.array([0.1, 0.1])), mean_change(np.array([-0.25])), mean_change(np.array([]))
-    ('+0.10 (+0.10 to +0.10)', '−0.25 (no interval)', '–')
+    >>> signed_estimate(mean_change(np.array([0.1, 0.1]))), signed_estimate(mean_change(np.array([-0.25])))
+    ('+0.10 (+0.10 to +0.10)', '−0.25 (no interval)')
     """
     if not len(change):
-        return NOTHING
+        return Estimate()
     found = bootstrap(np.stack([change, np.ones(len(change))], axis=1), lambda sums: sums[..., 0] / sums[..., 1])
-    value, low, high = (float(bound) for bound in (found.value, found.low, found.high))
-    return f"{signed(value)} ({f'{signed(low)} to {signed(high)}' if isfinite(low) else 'no interval'})"
+    return Estimate(*(float(bound) for bound in (found.value, found.low, found.high)))
+
+
+def signed_estimate(change: Estimate) -> str:
+    """A difference with its interval, all with their signs."""
+    if not change.is_known:
+        return NOTHING
+    interval = f"{signed(change.low)} to {signed(change.high)}" if change.has_interval else "no interval"
+    return f"{signed(change.value)} ({interval})"
+
+
+def _changed(paired: list[dict[str, Any]]) -> list[str]:
+    """What clearly changes for the raters of a cohort from one condition to another, in sentences."""
+    sentences = []
+    for row in paired:
+        clear = [
+            words[change.low > 0]
+            for name, change in row["found"].items()
+            if (words := _IN_WORDS.get(name)) and change.has_interval and (change.low > 0 or change.high < 0)
+        ]
+        if clear and row["n"] >= _LEAST_RATERS:
+            sentences.append(f"From {row['first']} to {row['second']}, {group_words(row['cohort'])} {joined(clear)}.")
+    return sentences or ["No score of a cohort changes clearly between conditions."] * bool(paired)
 
 
 def signed(value: float) -> str:
