@@ -51,7 +51,7 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
 
     if list_:
         for name, page in PAGES.items():
-            typer.echo(f"{name:8}{page.title}")
+            typer.echo(f"{name:13}{page.title}")
         return
     if not pages:
         raise typer.BadParameter("say which: a name from --list, a figure such as fig3, or all")

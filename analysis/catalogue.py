@@ -17,7 +17,7 @@ _PAGES = (
         detection.pick_classes, detection.draw_classes, detection.why_no_curves, detection.ours_classes,
     ),
     Page(
-        "fig3c", "What is taken for what, by those who judge", ("judge", "raters"),
+        "fig3c", "What is taken for what, and by how many", ("judge", "raters"),
         ("rater_confusion", "anchor_confusion"), confusions.pick_judges, confusions.draw_judges,
     ),
     Page(

@@ -15,7 +15,7 @@ from crowdtruth.pipeline import input_checksums
 from crowdtruth.study import Study, select
 from crowdtruth.synthetic import synthesise
 
-QUICK_FOVS = 12
+QUICK_FOVS = 10
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def synthetic_data(seed: int = 0, *, quick: bool = False) -> Data:
     Examples
     --------
     >>> synthetic_data(quick=True).name
-    'synthetic NuCLS-like study, seed 0, 12 FOVs'
+    'synthetic NuCLS-like study, seed 0, 10 FOVs'
     """
     with working_on("making the synthetic study"):
         changes = {"n_fovs": QUICK_FOVS} if quick else {}
@@ -68,6 +68,8 @@ def study_data(path: Path, *, reference: Path | None = None, quick: bool = False
             raise ValueError(f"{option} {place}: there is no such file or folder")
     name = path.resolve().name + (f", at most {QUICK_FOVS} FOVs" if quick else "")
     inputs = dict(input_checksums(path))
+    if quick:
+        inputs["FOVs"] = f"at most {QUICK_FOVS}"
     if reference is not None:
         inputs[f"reference {reference.name}"] = sha256_of(reference)
     return Data(name, path, inputs, lambda: _read(path, reference, quick=quick))

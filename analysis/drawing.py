@@ -24,10 +24,10 @@ def make_page(work: Work, page: Page, out: Path, suffix: str = ".png") -> pd.Dat
     for name, table in rows.items():
         write_table(table, folder / f"{page.name}_{name}.csv")
     if page.draw is None:
-        write_text(folder / f"{page.name}.md", _table_page(page, rows, work.data.name))
+        write_text(folder / f"{page.name}.md", _table_page(page, rows, words_of(work)))
     else:
         figure = page.draw(rows, work.setting)
-        entitle(figure, f"{_number(page.name)}. {page.title}", work.data.name)
+        entitle(figure, f"{_number(page.name)}. {page.title}", words_of(work))
         save_figure(figure, folder / f"{page.name}{suffix}")
     compared = beside(page.name, page.ours(rows, work.setting) if work.setting.is_paper else {})
     compared = compared if work.setting.is_paper else compared[:0]
@@ -54,6 +54,11 @@ def write_index(out: Path, data: str, made: dict[str, Page], skipped: dict[str, 
         lines += ["", "Not made:", "", "| page | what it would show | why not |", "|---|---|---|"]
         lines += [f"| {name} | {page.title} | {reason} |" for name, (page, reason) in skipped.items()]
     write_text(out / INDEX, "\n".join([*lines, ""]))
+
+
+def words_of(work: Work) -> str:
+    """Which data, and what is taken for true."""
+    return f"{work.data.name} · true is: {work.setting.truth}"
 
 
 def write_text(path: Path, text: str) -> None:

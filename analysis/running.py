@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.data import study_data, synthetic_data
-from analysis.drawing import FORMATS, make_page, write_comparison, write_index
+from analysis.drawing import FORMATS, make_page, words_of, write_comparison, write_index
 from analysis.page import Page
 from analysis.published import is_close
 from analysis.steps import compute
@@ -69,12 +69,12 @@ def _finish(work: Work, pages: Sequence[Page], reasons: dict[str, str], out: Pat
     """Write comparison and index; what was made, in words."""
     made = {page.name: page for page in pages if not reasons[page.name]}
     skipped = {page.name: (page, reasons[page.name]) for page in pages if reasons[page.name]}
-    write_index(out, work.data.name, made, skipped)
+    write_index(out, words_of(work), made, skipped)
     lines = [f"{len(made)} figures and tables of {work.data.name} in {out}"]
     lines += [f"{len(skipped)} not made, see index.md"] if skipped else []
     tables = [table for table in compared if len(table)]
     if tables:
         table = pd.concat(tables, ignore_index=True)
-        write_comparison(table, out, work.data.name)
+        write_comparison(table, out, words_of(work))
         lines.append(f"{int(is_close(table).sum())} of {len(table)} printed values within .05, see comparison.md")
     return "\n".join(lines)

@@ -36,6 +36,23 @@ class Setting:
         return tuple(name for name in self.cohorts if self.judge not in (None, name))
 
     @property
+    def truth(self) -> str:
+        """What the figures take for true, in words."""
+        if self.outside is not None:
+            return self.outside
+        return f"labels inferred from {self.judge}" if self.judge else "each cohort's own inferred labels"
+
+    @property
+    def experts(self) -> str:
+        """The cohort shown where there is room for one: that which judges, else the first."""
+        return self.judge or self.cohorts[0]
+
+    @property
+    def crowd(self) -> str:
+        """The cohort shown where labels of many are judged: the last of those judged, else the last there is."""
+        return (self.judged or self.cohorts)[-1]
+
+    @property
     def level(self) -> str:
         """The finest level of classes that figures show."""
         return self.levels[0]

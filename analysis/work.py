@@ -32,7 +32,7 @@ class Asked:
     seed: int = 0
 
 
-QUICK = {"realizations": 20, "replicates": 200}
+QUICK = {"realizations": 10, "replicates": 100}
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -57,15 +57,19 @@ def count_raters(work: Work) -> Tables:
 def draw_curves(work: Work) -> Tables:
     """Precision–recall and ROC curves with their areas; those of the published definition of detection apart."""
     found: dict[str, list[pd.DataFrame]] = {"curves": [], "areas": [], "areas_published": []}
+    messages: dict[str, None] = {}
     for level in work.setting.levels:
         labels, truth = labels_of_anchors(work, level), work.table(f"truth_{level}")
         ours = label_curves(labels, truth, level=level, **work.bootstrap)
-        theirs = label_curves(labels, truth, level=level, least_detections=PAPER.min_detections, **work.bootstrap)
-        for message in ours.messages:
-            say(message)
+        every_object = labels_of_anchors(work, level, ambiguous=())  # the published program left none out
+        gate = PAPER.min_detections
+        theirs = label_curves(every_object, truth, level=level, least_detections=gate, **work.bootstrap)
+        messages |= dict.fromkeys(ours.messages)
         found["curves"].append(ours.curves)
         found["areas"].append(ours.scores)
-        found["areas_published"].append(theirs.scores)
+        found["areas_published"].append(theirs.scores[theirs.scores["metric"] == "average_precision"])
+    for message in messages:
+        say(message)
     return _joined(found)
 
 
@@ -78,15 +82,15 @@ def reference_of(work: Work, level: str) -> Reference:
     return cohort_reference(work.table(f"truth_{level}"), work.table("ratings"), cohort=setting.judge)
 
 
-def labels_of_anchors(work: Work, level: str) -> AnchorLabels:
-    """What each anchor is according to the truth, at a level."""
+def labels_of_anchors(work: Work, level: str, *, ambiguous: tuple[str, ...] | None = None) -> AnchorLabels:
+    """What each anchor is according to the truth, at a level; by default without those that are ambiguous."""
     truth, study = work.table(f"truth_{level}"), work.study
     return label_of_anchors(
         reference_of(work, level),
         truth,
         asked=asked_fovs(truth, assignments_of(work), study.raters),
         grouping=work.setting.grouping(level),
-        ambiguous=ambiguous_in(study),
+        ambiguous=ambiguous_in(study) if ambiguous is None else ambiguous,
         inclusive=PAPER.inclusive,
     )
 

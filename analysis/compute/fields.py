@@ -19,18 +19,13 @@ def cluster_both_ways(work: Work) -> Tables:
     return {"fov_anchors": found[found["fov"].isin(chosen)].reset_index(drop=True)}
 
 
-def cohort_shown(work: Work) -> str:
-    """Whose marks are counted: the judge's, else those of the first cohort."""
-    return work.setting.judge or work.setting.cohorts[0]
-
-
 def _anchors(work: Work, words: str, method: Method) -> pd.DataFrame:
     """Every anchor that somebody of the cohort shown marked: box, label, and the cohort's marks in it."""
     located = located_at(work.study, [PAPER.iou], method=method, jobs=work.jobs)[PAPER.iou]
     truth = _labels(work, located)
     columns = ["fov", "anchor", "xmin", "ymin", "xmax", "ymax", "label", "n_asked"]
     rows = truth[columns].merge(_n_marks(work, located), on="anchor")
-    return rows.assign(method=words, condition=work.setting.condition, cohort=cohort_shown(work))
+    return rows.assign(method=words, condition=work.setting.condition, cohort=work.setting.experts)
 
 
 def _labels(work: Work, located: Located) -> pd.DataFrame:
@@ -42,7 +37,7 @@ def _labels(work: Work, located: Located) -> pd.DataFrame:
         ratings,
         located.anchors,
         level=setting.level,
-        cohorts=(cohort_shown(work),),
+        cohorts=(work.setting.experts,),
         conditions=(setting.condition,),
     ).truth
 
@@ -50,7 +45,7 @@ def _labels(work: Work, located: Located) -> pd.DataFrame:
 def _n_marks(work: Work, located: Located) -> pd.DataFrame:
     """Marks of the cohort shown in each anchor it marked; without the constraint they can be more than its raters."""
     raters = work.study.raters
-    own = raters.loc[raters["cohort"] == cohort_shown(work), "rater"]
+    own = raters.loc[raters["cohort"] == work.setting.experts, "rater"]
     marks = located.members
     marks = marks[marks["rater"].isin(own) & (marks["condition"] == work.setting.condition)]
     return marks.groupby("anchor").size().rename("n_marks").reset_index()

@@ -11,7 +11,7 @@ from crowdtruth.steps.inferring import classes_in_order, estimator_of
 def simulate_fewer_raters(work: Work) -> Tables:
     """Metrics of the labels of the least experienced cohort, at the coarsest level, for every number of raters."""
     setting, study = work.setting, work.study
-    cohort, level = experiment_cohort(work), setting.levels[-1]
+    cohort, level = setting.crowd, setting.levels[-1]
     labels = labels_of_anchors(work, level)
     ratings, truth, unfound, asked = (
         _of(table, cohort, setting.condition)
@@ -31,11 +31,6 @@ def simulate_fewer_raters(work: Work) -> Tables:
         seed=work.asked.seed,
     )
     return {"redundancy": simulate(experiment, work.asked.realizations, jobs=work.jobs)}
-
-
-def experiment_cohort(work: Work) -> str:
-    """Whose raters are left out: the last cohort that is judged, else the last there is."""
-    return (work.setting.judged or work.setting.cohorts)[-1]
 
 
 def _asked(work: Work) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def draw_threshold(rows: Rows, setting: Setting) -> Figure:
     figure, axes = sheet(1, 2, width=5.6, height=4.4)
     anchors_by_detections(shown, ax=axes[0])
     agreement_by_detections(shown, ax=axes[1])
-    letters(axes, [f"Objects marked by raters of {_judges(setting)}", "Detection and classification"])
+    letters(axes, [f"Objects marked by raters of {setting.experts}", "Detection and classification"])
     return figure
 
 
@@ -96,7 +96,7 @@ def draw_threshold_classes(rows: Rows, setting: Setting) -> Figure:
     figure, axes = sheet(1, len(setting.levels), width=5.6, height=4.4)
     for ax, level in zip(axes, setting.levels, strict=True):
         agreement_by_detections(_of_judges(rows["agreement"], setting, "classification", level), ax=ax)
-    letters(axes, [f"Classification, {_judges(setting)}, classes: {level}" for level in setting.levels])
+    letters(axes, [f"Classification, {setting.experts}, classes: {level}" for level in setting.levels])
     return figure
 
 
@@ -126,11 +126,7 @@ def draw_pairs(rows: Rows, setting: Setting) -> Figure:
     return figure
 
 
-def _judges(setting: Setting) -> str:
-    return setting.judge or setting.cohorts[0]
-
-
 def _of_judges(table: pd.DataFrame, setting: Setting, scope: str, level: str | None = None) -> pd.DataFrame:
     """Agreement of the cohort that judges, from one rater on."""
-    own = rows_where(table, scope=scope, grouping=level or setting.level, cohort=_judges(setting))
+    own = rows_where(table, scope=scope, grouping=level or setting.level, cohort=setting.experts)
     return own[own["min_detections"] >= 1]

@@ -14,12 +14,12 @@ _MOST_RATERS = 16  # of whom the paper prints how many classes they find
 
 def pick_judges(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
     """Confusion of the raters who judge, or of the first cohort. (Figure 3c)"""
-    return _pick(tables, setting, setting.judge or setting.cohorts[0])
+    return _pick(tables, setting, setting.experts)
 
 
 def draw_judges(rows: Rows, setting: Setting) -> Figure:
     """Figure 3c: by label given, and by object."""
-    return _draw(rows, setting, [setting.judge or setting.cohorts[0]])
+    return _draw(rows, setting, [setting.experts])
 
 
 def pick_everybody(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
@@ -34,7 +34,7 @@ def draw_everybody(rows: Rows, setting: Setting) -> Figure:
 
 def pick_ease(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
     """How many of the objects of each class at least so many raters found. (Figure S8)"""
-    rows = rows_where(tables["ease"], condition=setting.condition, cohort=_finders(setting))
+    rows = rows_where(tables["ease"], condition=setting.condition, cohort=setting.crowd)
     return {"ease": rows}
 
 
@@ -44,7 +44,7 @@ def draw_ease(rows: Rows, setting: Setting) -> Figure:
     figure, axes = sheet(1, 2, width=6.4, height=4.6)
     ease_cumulative(shown[shown["class"] != ""], taxonomy=setting.taxonomy, ax=axes[0])
     ease_composition(shown, taxonomy=setting.taxonomy, ax=axes[1])
-    who = _finders(setting)
+    who = setting.crowd
     letters(axes, [f"How many of each class do {who} find?", "What are the objects that so many find?"])
     return figure
 
@@ -60,11 +60,6 @@ def ours_ease(rows: Rows, setting: Setting) -> dict[str, Measure]:
     return found
 
 
-def _finders(setting: Setting) -> str:
-    """Whose detections are counted: the last cohort that is judged, else the last there is."""
-    return (setting.judged or setting.cohorts)[-1]
-
-
 def _pick(tables: Rows, setting: Setting, cohort: str | None) -> dict[str, pd.DataFrame]:
     where = {"condition": setting.condition, "grouping": setting.level}
     where |= {} if cohort is None else {"cohort": cohort}
@@ -77,8 +72,6 @@ def _draw(rows: Rows, setting: Setting, cohorts: list[str]) -> Figure:
     for place, cohort in enumerate(cohorts):
         left, right = axes[2 * place : 2 * place + 2]
         labels = rows_where(rows["rater_confusion"], cohort=cohort)
-        if setting.judge is None and setting.outside is None:
-            labels = labels.assign(reference="their own labels")
         confusion_of_labels(labels, taxonomy=setting.taxonomy, ax=left)
         raters_per_object(rows_where(rows["anchor_confusion"], cohort=cohort), taxonomy=setting.taxonomy, ax=right)
         titles += [

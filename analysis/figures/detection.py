@@ -53,7 +53,7 @@ def draw_detection(rows: Rows, setting: Setting) -> Figure:
 
 def ours_detection(rows: Rows, setting: Setting) -> dict[str, Measure]:
     """Average precision, and the least and largest MCC of raters, as published and ours."""
-    cohort = setting.judged[-1]
+    cohort = setting.crowd
     found = {
         "average_precision": measure(rows["areas_published"], who=cohort),
         "average_precision_all": measure(rows["areas"], who=cohort),
@@ -107,7 +107,7 @@ def draw_classes(rows: Rows, setting: Setting) -> Figure:
     is_pooled = rows["curves"]["class"].isin(_POOLED)
     for ax, chosen in zip(axes, (is_pooled, ~is_pooled), strict=True):
         roc(rows["curves"][chosen], accuracy=rows["areas"], taxonomy=setting.taxonomy, ax=ax)
-    who = setting.judged[-1]
+    who = setting.crowd
     letters(axes, [f"Labels inferred from {who}: all classes together", "each class against the others"])
     return figure
 
@@ -119,7 +119,7 @@ def ours_classes(rows: Rows, setting: Setting) -> dict[str, Measure]:
 
 def pick_conditions(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
     """ROC curves, micro and macro, under every condition. (Figure 4e)"""
-    here = {"grouping": setting.level, "who": setting.judged[-1]}
+    here = {"grouping": setting.level, "who": setting.crowd}
     rows = {
         "curves": rows_where(tables["curves"], curve="roc", **here),
         "areas": rows_where(tables["areas"], metric="auroc", **here),
@@ -135,7 +135,7 @@ def draw_conditions(rows: Rows, setting: Setting) -> Figure:
         chosen = rows["curves"][rows["curves"]["class"] == name]
         chosen = chosen.sort_values("condition", key=lambda column: column.map(place), kind="stable")
         roc(chosen.drop(columns="reference"), accuracy=rows["areas"], taxonomy=setting.taxonomy, ax=ax)
-    letters(axes, [f"Labels inferred from {setting.judged[-1]}: {name} average" for name in _POOLED])
+    letters(axes, [f"Labels inferred from {setting.crowd}: {name} average" for name in _POOLED])
     return figure
 
 
@@ -149,7 +149,7 @@ def ours_conditions(rows: Rows, setting: Setting) -> dict[str, Measure]:
 
 
 def _pick_roc(tables: Rows, setting: Setting, level: str) -> dict[str, pd.DataFrame]:
-    here = {"condition": setting.condition, "grouping": level, "who": setting.judged[-1]}
+    here = {"condition": setting.condition, "grouping": level, "who": setting.crowd}
     return {
         "curves": rows_where(tables["curves"], curve="roc", **here),
         "areas": rows_where(tables["areas"], metric="auroc", **here),

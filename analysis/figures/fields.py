@@ -8,6 +8,7 @@ from analysis.page import Rows, rows_where
 from analysis.setting import Setting
 from analysis.style import letters, sheet
 from crowdtruth.plots.fields import anchors_by_raters, field_of_view
+from crowdtruth.plots.style import short_names
 
 
 def why_not_clustered(setting: Setting) -> str:
@@ -25,7 +26,8 @@ def draw_fields(rows: Rows, setting: Setting) -> Figure:
     anchors = rows["fov_anchors"]
     fovs = list(dict.fromkeys(anchors["fov"]))
     figure, axes = sheet(len(fovs), 3, width=5.2, height=4.0)
-    titles = []
+    titles: list[str] = []
+    names = short_names(fovs, 26)
     for place, fov in enumerate(fovs):
         own = rows_where(anchors, fov=fov)
         left, *others = axes[3 * place : 3 * place + 3]
@@ -41,6 +43,6 @@ def draw_fields(rows: Rows, setting: Setting) -> Figure:
                 level=setting.level,
                 ax=ax,
             )
-        titles += [f"{fov}: marks of {own['cohort'].iloc[0]}", *(f"{fov}, {method}" for method in METHODS)]
+        titles += [f"{names[fov]}: marks of cohort {setting.experts}", *METHODS]
     letters(axes, titles)
     return figure

@@ -32,7 +32,7 @@ def why_no_joint(setting: Setting) -> str:
 def pick_outlines(tables: Rows, setting: Setting) -> dict[str, pd.DataFrame]:
     """Overlap of clicked and traced outlines by the verdict of the last cohort, as in the paper's tests. (Figure 4c)"""
     place = {name: number for number, name in enumerate(setting.conditions)}
-    rows = rows_where(tables["outlines"], cohort=_verdict_of(setting))
+    rows = rows_where(tables["outlines"], cohort=setting.crowd)
     return {"outlines": rows.sort_values("condition", key=lambda column: column.map(place), kind="stable")}
 
 
@@ -41,7 +41,7 @@ def draw_outlines(rows: Rows, setting: Setting) -> Figure:
     figure, axes = sheet(1, 2, width=5.2, height=4.6)
     for ax, metric in zip(axes, _METRICS, strict=True):
         overlap_violins(rows["outlines"], metric=metric, ax=ax)
-    letters(axes, [f"Clicked and traced outlines, verdict of {_verdict_of(setting)}", "the same as IOU"], above=22.0)
+    letters(axes, [f"Clicked and traced outlines, verdict of {setting.crowd}", "the same as IOU"], above=22.0)
     return figure
 
 
@@ -73,12 +73,8 @@ def draw_joint(rows: Rows, setting: Setting) -> Figure:
     figure, axes = sheet(1, 2, width=4.8, height=4.8)
     for ax, metric in zip(axes, _METRICS, strict=True):
         joint_overlap(rows["outlines"], first=first, second=second, metric=metric, ax=ax)
-    letters(axes, [f"Objects judged right in both, verdict of {_verdict_of(setting)}", "the same as IOU"])
+    letters(axes, [f"Objects judged right in both, verdict of {setting.crowd}", "the same as IOU"])
     return figure
-
-
-def _verdict_of(setting: Setting) -> str:
-    return (setting.judged or setting.cohorts)[-1]
 
 
 def _with_suggestions(setting: Setting) -> list[str]:
