@@ -121,6 +121,7 @@ def test_render_report__a_crowd_table_has_a_queue_without_boxes() -> None:
     tables["truth"] = tables["truth"].assign(xmin=np.nan, ymin=np.nan, xmax=np.nan, ymax=np.nan)
     page = render_report(folder_of(tables))
     assert "The study has no boxes; the queue shows who said what." in page
+    assert "1 task, hardest first" in page
     assert 'id="export-csv"' in page
     assert 'id="export-coco"' not in page
 

@@ -186,8 +186,11 @@ def _table(chosen: pd.DataFrame, ratings: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _words(chosen: pd.DataFrame, inputs: Inputs, n_images: int) -> list[str]:
     """What is in the queue and how to use it."""
+    what = f"{counted(len(chosen), 'anchor')} of {counted(chosen['fov'].nunique(), 'FOV')}"
+    if inputs.is_crowd:
+        what = counted(len(chosen), "task")
     text = (
-        f"{counted(len(chosen), 'anchor')} of {counted(chosen['fov'].nunique(), 'FOV')}, hardest first: where the "
+        f"{what}, hardest first: where the "
         "inferred label is undecided and the raters said different things. Settling them changes the result most."
     )
     words = [text]

@@ -87,6 +87,11 @@ class Inputs:
         return labels if self.grouping is None else group_labels(labels, self.grouping)
 
     @cached_property
+    def is_crowd(self) -> bool:
+        """Whether the ratings are answers to tasks, without FOVs."""
+        return self.has("ratings") and not (set(self.table("ratings")["fov"].unique()) - {""})
+
+    @cached_property
     def members_of(self) -> Mapping[str, tuple[str, ...]]:
         """Each cohort whose labels are inferred, with the cohorts of raters that it unites."""
         return cohort_members(self.options.get("cohort", ()), self.table("ratings")["cohort"].unique())

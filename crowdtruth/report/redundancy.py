@@ -37,7 +37,9 @@ def redundancy(inputs: Inputs) -> Section:
     ]
     steps = [row["sentence"] for row in plan]
     words += [sentence for table in curves for sentence in table["words"]] if len(curves) == 1 else []
-    brief = " ".join(steps[:1] or [f"{table['name']}: {table['words'][0]}" for table in curves[:3] if table["words"]])
+    brief = " ".join(
+        steps[:1] or words[1:] or [f"{table['name']}: {' '.join(table['words'][:1])}" for table in curves[:3]]
+    )
     return Section(_NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=brief)
 
 
@@ -50,13 +52,14 @@ def _curves(inputs: Inputs) -> list[dict[str, Any]]:
         lines = [_line(k, group, metrics) for k, group in rows.groupby("raters_per_fov", sort=True)]
         tables.append({
             "cohort": cohort, "condition": condition, "lines": lines, "metrics": [_METRICS[key] for key in metrics],
-            "words": _enough(lines, metrics), "name": group_words(cohort, condition),
+            "words": _enough(lines, metrics, "task" if inputs.is_crowd else "FOV"),
+            "name": group_words(cohort, condition),
             "n_realizations": rows["realization"].nunique(),
         })  # fmt: skip
     return tables
 
 
-def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]]) -> list[str]:
+def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]], place_word: str) -> list[str]:
     """For finding and naming: from how many raters on more of them hardly change the median."""
     sentences = []
     for place, metric in enumerate(metrics):
@@ -66,7 +69,7 @@ def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]]) -> list
         far = [n for n, value in enumerate(medians) if not abs(value - medians[-1]) <= _HARDLY]
         first = lines[far[-1] + 1]["k"] if far else lines[0]["k"]
         sentences.append(
-            f"{_IN_WORDS[metric]}: {number(medians[0])} with {counted(lines[0]['k'], 'rater')} per FOV, "
+            f"{_IN_WORDS[metric]}: {number(medians[0])} with {counted(lines[0]['k'], 'rater')} per {place_word}, "
             f"{number(medians[-1])} with {lines[-1]['k']}; from {first} on it stays within {_HARDLY} of that."
         )
     return sentences
