@@ -9,6 +9,7 @@ from crowdtruth.taxonomy import RAW, Grouping, Taxonomy
 
 _PATHOLOGISTS, _OTHERS = "P", "NP"
 _MAIN_CONDITION, _CONTROL = "E", "U-control"
+_LEVELS = ("main", "super")
 _ORDER = (_CONTROL, "B-control", _MAIN_CONDITION)  # the paper's conditions, in the order it shows them
 
 
@@ -59,8 +60,9 @@ class Setting:
 
     @property
     def is_paper(self) -> bool:
-        """Whether the study has the paper's cohorts and conditions, so that its printed values can stand beside."""
-        return {_PATHOLOGISTS, _OTHERS} <= set(self.cohorts) and self.condition == _MAIN_CONDITION
+        """Whether cohorts, condition, truth and classes are the paper's, so that its printed values are comparable."""
+        is_truth = self.judge == _PATHOLOGISTS and self.condition == _MAIN_CONDITION
+        return is_truth and _OTHERS in self.cohorts and self.levels == _LEVELS
 
     def grouping(self, level: str) -> Grouping | None:
         """The classes of a level; None for labels as they come."""
@@ -83,10 +85,12 @@ def setting_of(
     Raises
     ------
     ValueError
-        If there is no such condition or cohort, or the study is a crowd table.
+        If there is no such condition or cohort, the study is a crowd table, or there is only one rater.
     """
     if study.is_crowd:
         raise ValueError("a crowd table has no images and no marks; the paper's figures need a study of marks")
+    if len(study.raters) < 2:
+        raise ValueError(f"all marks are by one rater, {study.raters['rater'].iloc[0]!r}; the figures compare raters")
     known = [name for name in _ORDER if name in study.conditions]
     conditions = tuple(known + [name for name in study.conditions if name not in known])
     shown = condition or (_MAIN_CONDITION if _MAIN_CONDITION in conditions else conditions[0])

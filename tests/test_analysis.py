@@ -1,5 +1,6 @@
 """The paper's figures and tables: all of them on a small synthetic study, those that make sense on a real one."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,25 @@ def test_crowd_table__is_refused(tmp_path: Path) -> None:
     result = run("fig5d", "--study", table, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "a crowd table has no images" in result.output
+
+
+def test_one_rater__is_refused(data_dir: Path, tmp_path: Path) -> None:
+    result = run("all", "--study", data_dir / "nucls_fovs", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "all marks are by one rater, 'single_rater'" in result.output
+
+
+def test_located_study__has_agreement_but_no_clustering(made: tuple[Path, str], tmp_path: Path) -> None:
+    study = tmp_path / "located"
+    study.mkdir()
+    for name in ("anchors.csv", "ratings.csv"):
+        shutil.copy(made[0] / "computed" / name, study)
+    result = run("fig5", "fig3c", "--quick", "--study", study, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "fig5b: not made: the objects are located already" in result.output
+    agreement = pd.read_csv(tmp_path / "out" / "figures" / "fig5a_agreement.csv")
+    assert agreement["threshold"].isna().all()
+    assert agreement["value"].notna().any()
 
 
 def test_out_inside_the_study__is_refused(tmp_path: Path) -> None:
