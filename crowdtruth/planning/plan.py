@@ -122,7 +122,7 @@ def _answer(pilot: Pilot, target: Target) -> _Answer:
     title, place = title_of(target.metric, target.class_name), pilot.names.index((target.metric, target.class_name))
     curve, curves = pilot.values[:, place], pilot.replicates[:, :, place]
     n, value = pilot.raters_per_fov[-1], target.value
-    if len(curve) < 2 and not target.is_shortfall and n < 2:
+    if n < 2:
         return _Answer(value, np.inf, np.nan, np.nan, "cannot tell: no two raters were asked about the same FOVs")
     curves = curves[np.isfinite(curves).all(axis=1)]
     if not np.isfinite(curve).all() or len(curves) < _LEVEL * len(pilot.replicates):
@@ -158,8 +158,8 @@ def _doubt(curve: Floats, above_target: Floats, replicated: Floats, title: str, 
     """
     if (replicated == replicated[0]).all():
         return ""
-    error = np.median(above_target[:, :-1].std(axis=0))
-    if np.ptp(curve) < _LEAST_RISE * error:
+    error = np.median(above_target.std(axis=0))
+    if len(curve) > 1 and np.ptp(curve) < _LEAST_RISE * error:
         return (
             f"{title} is between {curve.min():.2f} and {curve.max():.2f} with any number, ± {error:.2f} by this pilot"
         )
