@@ -29,7 +29,9 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
     study: Annotated[Path | None, typer.Option(help="Your study; default: the synthetic NuCLS-like one.")] = None,
     reference: Annotated[str | None, typer.Option(help="Truth: a file of boxes, or cohort:NAME.")] = None,
     cohort: Annotated[list[str] | None, typer.Option(help="Cohort to show, or a union P=SP+JP; repeat.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Of figures that show one; default: E, else the first.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Of figures that show one; default: E, else the last with suggestions.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of figures and tables.")] = OUT,
     format: Annotated[str, typer.Option(help="png, svg or pdf.")] = "png",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,

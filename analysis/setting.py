@@ -77,7 +77,7 @@ def setting_of(
     Parameters
     ----------
     study : with the cohorts to be shown, see `united`
-    condition : of figures that show one; default: E, else the first
+    condition : of figures that show one; default: E, else the last that is not the control
     judge : cohort whose inferred labels are the truth
     outside : name of a reference from outside, which is the truth; default without either: the cohort P, else the
         study's own reference, else each cohort its own
@@ -91,16 +91,14 @@ def setting_of(
         raise ValueError("a crowd table has no images and no marks; the paper's figures need a study of marks")
     if len(study.raters) < 2:
         raise ValueError(f"all marks are by one rater, {study.raters['rater'].iloc[0]!r}; the figures compare raters")
-    known = [name for name in _ORDER if name in study.conditions]
-    conditions = tuple(known + [name for name in study.conditions if name not in known])
-    shown = condition or (_MAIN_CONDITION if _MAIN_CONDITION in conditions else conditions[0])
+    conditions, cohorts = _first(_ORDER, study.conditions), _first((_PATHOLOGISTS, _OTHERS), study.cohorts)
+    control = _control(study, conditions)
+    with_suggestions = [name for name in conditions if name != control]
+    shown = condition or (_MAIN_CONDITION if _MAIN_CONDITION in conditions else with_suggestions[-1])
     _must_be(shown, conditions, "condition")
-    first = [name for name in (_PATHOLOGISTS, _OTHERS) if name in study.cohorts]
-    cohorts = tuple(first + [name for name in study.cohorts if name not in first])
     if judge is None and outside is None:
-        has_judge = _PATHOLOGISTS in cohorts and len(cohorts) > 1
-        judge = _PATHOLOGISTS if has_judge else None
-        outside = "reference" if not has_judge and study.reference is not None else None
+        judge = _PATHOLOGISTS if _PATHOLOGISTS in cohorts and len(cohorts) > 1 else None
+        outside = "reference" if judge is None and study.reference is not None else None
     if judge is not None:
         _must_be(judge, cohorts, "cohort")
     kinds = set() if study.is_located else set(study.annotations["kind"])
@@ -110,13 +108,29 @@ def setting_of(
         outside=outside,
         conditions=conditions,
         condition=shown,
-        control=_CONTROL if _CONTROL in conditions and shown != _CONTROL else None,
+        control=control if shown != control else None,
         levels=tuple(study.taxonomy.levels) if study.taxonomy and study.taxonomy.levels else (RAW,),
         taxonomy=study.taxonomy,
         has_clicks="click" in kinds,
         has_outlines="polygon" in kinds,
         is_located=study.is_located,
     )
+
+
+def _first(order: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The names, those of `order` first."""
+    known = [name for name in order if name in names]
+    return (*known, *(name for name in names if name not in known))
+
+
+def _control(study: Study, conditions: Sequence[str]) -> str | None:
+    """The condition without suggestions: U-control, else that with the smallest share of clicks, if there are two."""
+    if _CONTROL in conditions or len(conditions) < 2:
+        return _CONTROL if len(conditions) > 1 else None
+    if study.is_located:
+        return conditions[0]
+    is_click = study.annotations["kind"].eq("click").groupby(study.annotations["condition"]).mean()
+    return min(conditions, key=lambda name: float(is_click.get(name, 0.0)))
 
 
 def united(study: Study, specs: Sequence[str] = ()) -> Study:

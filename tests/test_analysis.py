@@ -230,6 +230,14 @@ def test_setting__of_unknown_cohorts_has_no_judge_unless_asked() -> None:
     assert setting_of(study, outside="truth.csv").judged == ("x", "y")
 
 
+def test_setting__takes_the_condition_with_the_fewest_clicks_as_control() -> None:
+    marks = pd.DataFrame({"fov": "f", "rater": ["r", "s", "r", "s"], "condition": ["a", "a", "b", "b"], "label": "x"})
+    marks = marks.assign(xmin=0, ymin=0, xmax=9, ymax=9, coords_x="0,9,9", coords_y="0,0,9")
+    setting = setting_of(make_study(marks.assign(kind=["click", "box", "box", "box"])))
+    assert (setting.condition, setting.control) == ("a", "b")
+    assert setting_of(make_study(marks.assign(kind="box")), condition="a").control is None
+
+
 def test_united__makes_p_of_senior_and_junior_pathologists() -> None:
     study = united(synthesise("demo", n_fovs=2).study)
     setting = setting_of(study)

@@ -27,7 +27,7 @@ def simulate_fewer_raters(work: Work) -> Tables:
         classes=classes_in_order(study.taxonomy, work.table("ratings")["label"]),
         cohort=cohort,
         condition=setting.condition,
-        reference_name=str(truth["reference"].iloc[0]),
+        reference_name=next(iter(truth["reference"]), setting.truth),
         seed=work.asked.seed,
     )
     return {"redundancy": simulate(experiment, work.asked.realizations, jobs=work.jobs)}
