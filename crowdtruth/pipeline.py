@@ -167,7 +167,7 @@ def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
         out.mkdir(parents=True, exist_ok=True)
         say("making a synthetic study with known truth")
         write_study(synthesise("demo", seed=seed).study, study, format="csv")
-    options = RunOptions(classes="main", train_on="none", seed=seed)
+    options = RunOptions(classes="main", train_on="none", realizations=50, seed=seed)
     return run_study(study, out / f"results-{seed}", options, jobs=jobs)
 
 

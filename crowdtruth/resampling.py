@@ -7,6 +7,7 @@ and drawn with it; a replicate is one row of weights times the sums, and no tabl
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -207,7 +208,7 @@ def _check_arguments(n_replicates: int, method: str, level: float) -> None:
 
 def _evaluate(statistic: Statistic, arrays: tuple[Floats, ...], weights: Floats) -> Floats:
     """The statistic of weighted sums: weights (n, n_groups) -> (n, ...), some replicates at a time."""
-    rows = [np.ascontiguousarray(array.reshape(len(array), -1)) for array in arrays]
+    rows = [np.ascontiguousarray(array.reshape(len(array), prod(array.shape[1:]))) for array in arrays]
     step = max(1, _CHUNK // max(1, sum(row.shape[1] for row in rows)))
     values = []
     for begin in range(0, len(weights), step):

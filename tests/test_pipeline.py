@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crowdtruth import pipeline
+from crowdtruth import pipeline, synthesise, write_study
 from crowdtruth.options import RunOptions
 from crowdtruth.results import read_result
 from crowdtruth.steps import run as run_of_steps
@@ -19,7 +19,8 @@ from crowdtruth.steps import run as run_of_steps
 ALL_FILES = {
     *("fovs.csv", "anchors.csv", "members.csv", "ratings.csv", "truth.csv", "confusion.csv"),
     *("raters.csv", "accuracy.csv", "agreement.csv", "pairwise.csv", "rater_map.csv", "redundancy.csv"),
-    *("training.csv", "run.json"),
+    *("curves.csv", "rater_confusion.csv", "anchor_confusion.csv", "ease.csv"),
+    *("training.csv", "run.json", "figures", "report.html"),
 }
 MARKS = """fov,rater,xmin,ymin,xmax,ymax,label
 f,a,10,10,30,30,tumor
@@ -32,6 +33,14 @@ g,c,10,10,30,30,tumor
 """
 ASSIGNMENTS = "fov,rater\nf,a\nf,b\nf,c\ng,a\ng,b\ng,c\n"
 
+QUICK = ("--realizations", "3", "--replicates", "20")
+
+
+def run_study(study: Path, out: Path, jobs: int = 1, **options: object):
+    """A run without figures, with few draws."""
+    quick = {"realizations": 3, "replicates": 20, "report": False}
+    return pipeline.run_study(study, out, RunOptions(**{**quick, **options}), jobs=jobs)
+
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
@@ -43,20 +52,22 @@ def study(tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a result folder, without run.json, whose timings differ."""
-    return {f.name: f.read_bytes() for f in sorted(folder.iterdir()) if f.name != "run.json"}
+    """Every file of a result folder, without run.json, whose timings differ, and blocks of an unfinished simulation."""
+    files = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "run.json" and f.suffix != ".npy")
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in files}
 
 
 def test_run_study__writes_every_table(study: Path, tmp_path: Path) -> None:
-    results = pipeline.run_study(study, tmp_path / "out")
-    assert {f.name for f in (tmp_path / "out").iterdir()} == ALL_FILES
+    results = run_study(study, tmp_path / "out", report=True)
+    found = {f.name for f in (tmp_path / "out").iterdir()}
+    assert found == ALL_FILES
     assert len(results.table("anchors")) == 3
     assert len(results.table("ratings")) == 9
     assert results.table("truth")["label"].tolist().count("tumor") == 2
 
 
 def test_run_study__has_a_rating_for_who_looked_and_found_nothing(study: Path, tmp_path: Path) -> None:
-    ratings = pipeline.run_study(study, tmp_path / "out").table("ratings")
+    ratings = run_study(study, tmp_path / "out").table("ratings")
     missed = ratings[ratings["label"] == "undetected"]
     assert missed[["fov", "rater"]].values.tolist() == [["f", "c"], ["g", "b"]]
 
@@ -64,9 +75,9 @@ def test_run_study__has_a_rating_for_who_looked_and_found_nothing(study: Path, t
 def test_run_study__gives_the_same_bytes_for_any_row_order_and_jobs(study: Path, tmp_path: Path) -> None:
     rows = pd.read_csv(study / "annotations.csv", dtype=str).assign(annotation=[f"m{i}" for i in range(7)])
     rows.to_csv(study / "annotations.csv", index=False)
-    pipeline.run_study(study, tmp_path / "one", jobs=1)
+    run_study(study, tmp_path / "one", jobs=1)
     rows.iloc[::-1].to_csv(study / "annotations.csv", index=False)
-    pipeline.run_study(study, tmp_path / "two", jobs=2)
+    run_study(study, tmp_path / "two", jobs=2)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert sorted(one.pop("members.csv").splitlines()) == sorted(two.pop("members.csv").splitlines())
     assert one == two
@@ -74,28 +85,28 @@ def test_run_study__gives_the_same_bytes_for_any_row_order_and_jobs(study: Path,
 
 def test_run_study__continues_from_its_own_files_to_the_same_bytes(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    pipeline.run_study(study, out)
+    run_study(study, out)
     whole = contents(out)
     record = json.loads((out / "run.json").read_text())
     for step in ("infer", "judge", "training"):
         for file in record["steps"].pop(step)["files"]:
             (out / file).unlink()
     (out / "run.json").write_text(json.dumps(record))
-    pipeline.run_study(study, out)
+    run_study(study, out)
     assert contents(out) == whole
 
 
 def test_run_study__does_no_step_twice(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline.run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out")
     monkeypatch.setattr(run_of_steps, "read_study", None)
-    pipeline.run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out")
 
 
 def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    pipeline.run_study(study, out)
+    run_study(study, out)
     before = json.loads((out / "run.json").read_text())["steps"]
-    pipeline.run_study(study, out, RunOptions(model="majority"))
+    run_study(study, out, model="majority")
     after = json.loads((out / "run.json").read_text())["steps"]
     assert {name for name in after if before[name]["key"] != after[name]["key"]} == {
         "check",
@@ -104,17 +115,19 @@ def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: P
         "compare",
         "simulate",
         "training",
+        "draw",
+        "report",
     }
 
 
 def test_run_study__never_changes_its_input(study: Path, tmp_path: Path) -> None:
     before = contents(study)
-    pipeline.run_study(study, tmp_path / "out")
+    run_study(study, tmp_path / "out")
     assert contents(study) == before
 
 
 def test_run_study__records_how_it_was_made(study: Path, tmp_path: Path) -> None:
-    pipeline.run_study(study, tmp_path / "out", RunOptions(iou=0.5))
+    run_study(study, tmp_path / "out", iou=0.5)
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["options"]["iou"] == 0.5
     assert set(record["inputs"]) == {"annotations.csv", "assignments.csv"}
@@ -124,7 +137,7 @@ def test_run_study__records_how_it_was_made(study: Path, tmp_path: Path) -> None
 
 def test_run_study__records_what_it_had_to_say(study: Path, tmp_path: Path) -> None:
     (study / "assignments.csv").unlink()
-    pipeline.run_study(study, tmp_path / "out", RunOptions(iterations=1))
+    run_study(study, tmp_path / "out", iterations=1)
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert "no assignments" in record["notes"][0]
     assert "ended before convergence" in record["steps"]["infer"]["warnings"][0]
@@ -133,17 +146,17 @@ def test_run_study__records_what_it_had_to_say(study: Path, tmp_path: Path) -> N
 def test_run_study__asks_which_cohort_to_train_on_before_it_works(study: Path, tmp_path: Path) -> None:
     (study / "raters.csv").write_text("rater,cohort\na,SP\nb,NP\nc,NP\n")
     with pytest.raises(ValueError, match=r"--train-on.*NP@all, SP@all"):
-        pipeline.run_study(study, tmp_path / "out")
-    results = pipeline.run_study(study, tmp_path / "out", RunOptions(train_on="NP"))
+        run_study(study, tmp_path / "out")
+    results = run_study(study, tmp_path / "out", train_on="NP")
     assert set(results.table("training")["cohort"]) == {"NP"}
-    pipeline.run_study(study, tmp_path / "out", RunOptions(train_on="none"))
+    run_study(study, tmp_path / "out", train_on="none")
     assert not (tmp_path / "out" / "training.csv").exists()
 
 
 def test_run_study__judges_against_the_inferred_truth_of_a_cohort(study: Path, tmp_path: Path) -> None:
     (study / "raters.csv").write_text("rater,cohort\na,SP\nb,JP\nc,NP\n")
-    options = RunOptions(cohort=("P=SP+JP", "NP"), reference="cohort:P", train_on="P")
-    raters = pipeline.run_study(study, tmp_path / "out", options).table("raters").set_index("rater")
+    options = {"cohort": ("P=SP+JP", "NP"), "reference": "cohort:P", "train_on": "P"}
+    raters = run_study(study, tmp_path / "out", **options).table("raters").set_index("rater")
     assert raters["in_reference"].to_dict() == {"a": True, "b": True, "c": False}
     assert set(raters["reference"]) == {"cohort:P@all"}
     assert raters.loc["c", "recall"] == pytest.approx(2 / 3)
@@ -154,7 +167,7 @@ def test_run_study__judges_against_outside_truth(study: Path, tmp_path: Path) ->
     truth.write_text(
         "fov,xmin,ymin,xmax,ymax,label\nf,10,10,30,30,tumor\nf,200,200,220,220,tumor\ng,10,10,30,30,tumor\n"
     )
-    results = pipeline.run_study(study, tmp_path / "out", RunOptions(reference=str(truth)))
+    results = run_study(study, tmp_path / "out", reference=str(truth))
     raters = results.table("raters").set_index("rater")
     assert raters.loc["a", ["n_true_positive", "n_false_positive", "n_false_negative"]].tolist() == [2, 1, 1]
     assert not raters["in_reference"].any()
@@ -163,20 +176,20 @@ def test_run_study__judges_against_outside_truth(study: Path, tmp_path: Path) ->
 def test_run_study__takes_a_crowd_table(tmp_path: Path) -> None:
     table = tmp_path / "answers.csv"
     table.write_text("task,worker,label\nt1,w1,yes\nt1,w2,yes\nt2,w1,no\nt2,w2,no\nt3,w1,yes\nt3,w2,\n")
-    results = pipeline.run_study(table, tmp_path / "out")
+    results = run_study(table, tmp_path / "out")
     truth = results.table("truth").set_index("anchor")
     assert truth["label"].to_dict() == {"t1": "yes", "t2": "no", "t3": "yes"}
     assert truth["is_object"].all()
     assert "prob_undetected" not in truth
     assert len(results.table("ratings")) == 5
-    again = pipeline.run_study(table, tmp_path / "out")
+    again = run_study(table, tmp_path / "out")
     assert again.table("raters")["n_fovs"].isna().all()
     assert again.table("raters")["class_accuracy"].tolist() == results.table("raters")["class_accuracy"].tolist()
     assert not (tmp_path / "out" / "training.csv").exists()
 
 
 def test_run_study__judges_located_objects_by_the_boxes_of_their_anchors(study: Path, tmp_path: Path) -> None:
-    pipeline.run_study(study, tmp_path / "first")
+    run_study(study, tmp_path / "first")
     located = tmp_path / "located"
     located.mkdir()
     for name in ("anchors.csv", "ratings.csv"):
@@ -185,7 +198,7 @@ def test_run_study__judges_located_objects_by_the_boxes_of_their_anchors(study: 
     truth.write_text(
         "fov,xmin,ymin,xmax,ymax,label\nf,10,10,30,30,tumor\nf,200,200,220,220,tumor\ng,10,10,30,30,tumor\n"
     )
-    again = pipeline.run_study(located, tmp_path / "again", RunOptions(reference=str(truth)))
+    again = run_study(located, tmp_path / "again", reference=str(truth))
     pd.testing.assert_frame_equal(again.table("truth"), read_result(tmp_path / "first" / "truth.csv"))
     raters = again.table("raters").set_index("rater")
     assert raters.loc["a", ["n_true_positive", "n_false_positive", "n_false_negative"]].tolist() == [2, 1, 1]
@@ -198,7 +211,7 @@ def test_locate_objects__writes_anchors_and_members_alone(study: Path, tmp_path:
 
 @pytest.mark.parametrize("source", ["study", "results"])
 def test_infer_source__gives_the_labels_of_a_whole_run(study: Path, tmp_path: Path, source: str) -> None:
-    pipeline.run_study(study, tmp_path / "results")
+    run_study(study, tmp_path / "results")
     pipeline.infer_source(tmp_path / source, tmp_path / "labels")
     labels = tmp_path / "labels"
     assert {f.name for f in labels.iterdir()} == {"truth.csv", "confusion.csv", "run.json"}
@@ -206,10 +219,10 @@ def test_infer_source__gives_the_labels_of_a_whole_run(study: Path, tmp_path: Pa
 
 
 def test_infer_source__finds_the_taxonomy_of_the_run_that_rated(study: Path, tmp_path: Path) -> None:
-    pipeline.run_study(study, tmp_path / "results", RunOptions(taxonomy="nucls"))
+    run_study(study, tmp_path / "results", taxonomy="nucls")
     labels = pipeline.infer_source(tmp_path / "results", tmp_path / "labels", RunOptions(classes="super"))
     assert set(labels.table("truth")["label"]) <= {"tumor_any", "sTIL", "undetected"}
-    pipeline.run_study(study, tmp_path / "results")
+    run_study(study, tmp_path / "results")
     assert not (tmp_path / "results" / "taxonomy.toml").exists()
 
 
@@ -227,9 +240,9 @@ def test_run_demo__makes_another_study_from_another_seed(tmp_path: Path) -> None
 
 
 def test_run_study__says_which_options_change_nothing(study: Path, tmp_path: Path) -> None:
-    pipeline.run_study(study, tmp_path / "out")
-    options = RunOptions(iou=0.9, method="demotion", model="majority", iterations=3)
-    pipeline.run_study(tmp_path / "out", tmp_path / "again", options)
+    run_study(study, tmp_path / "out")
+    options = {"iou": 0.9, "method": "demotion", "model": "majority", "iterations": 3}
+    run_study(tmp_path / "out", tmp_path / "again", **options)
     record = json.loads((tmp_path / "again" / "run.json").read_text())
     assert record["steps"]["check"]["warnings"] == [
         "a majority vote has no parameters: iterations change nothing",
@@ -240,12 +253,13 @@ def test_run_study__says_which_options_change_nothing(study: Path, tmp_path: Pat
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_run__killed_at_any_time_leaves_whole_files_and_continues(tmp_path: Path, end: signal.Signals) -> None:
-    pipeline.run_demo(tmp_path / "whole", seed=1)
-    whole = contents(tmp_path / "whole" / "results-1")
-    study, out = tmp_path / "whole" / "study-1", tmp_path / "out"
-    command = [sys.executable, "-m", "crowdtruth.cli", "run", str(study), "--out", str(out)]
-    command += ["--taxonomy", "nucls", "--classes", "main", "--train-on", "none", "--seed", "1"]
-    for wait in (0.9, 1.3, 1.7):
+    study, out = tmp_path / "study", tmp_path / "out"
+    write_study(synthesise("demo", seed=1, n_fovs=4).study, study, format="csv")
+    command = [sys.executable, "-m", "crowdtruth.cli", "run", "--out", str(out), str(study)]
+    command += ["--taxonomy", "nucls", "--classes", "main", "--train-on", "none", "--seed", "1", *QUICK]
+    subprocess.run([*command[:5], str(tmp_path / "whole"), *command[6:]], check=True, capture_output=True)
+    whole = contents(tmp_path / "whole")
+    for wait in (0.9, 1.7, 2.5):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(wait)
         process.send_signal(end)

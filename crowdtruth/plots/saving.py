@@ -4,6 +4,9 @@ from io import BytesIO
 from pathlib import Path
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from crowdtruth.files import atomic_write
@@ -61,7 +64,24 @@ def figure_bytes(figure: Figure, suffix: str, *, dpi: int = DPI) -> bytes:
     """
     if suffix not in _METADATA:
         raise ValueError(f"a figure is written to .svg, .png or .pdf, not to {suffix or 'a file without suffix'}")
-    buffer = BytesIO()
-    with rc_context(RC):
-        figure.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+    buffer, before = BytesIO(), figure.canvas
+    resolution = figure.get_dpi()
+    try:
+        with rc_context(RC):
+            figure.set_dpi(dpi)
+            _print(figure, suffix, buffer)
+    finally:
+        figure.set_dpi(resolution)
+        figure.set_canvas(before)
     return buffer.getvalue()
+
+
+def _print(figure: Figure, suffix: str, buffer: BytesIO) -> None:
+    """Write the figure once; ``savefig`` would draw it a second time to lay out what is laid out already."""
+    metadata = _METADATA[suffix]
+    if suffix == ".svg":
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
+    elif suffix == ".png":
+        FigureCanvasAgg(figure).print_png(buffer, metadata=metadata)
+    else:
+        FigureCanvasPdf(figure).print_pdf(buffer, metadata=metadata)

@@ -51,13 +51,17 @@ def experiments_of(run: Run) -> list[Experiment]:
 def experiment_of(
     run: Run, judged: AnchorLabels, ratings: pd.DataFrame, *, cohort: str, condition: str, reference: str
 ) -> Experiment | None:
-    """The experiment of one cohort under one condition; None where nothing is judged."""
+    """The experiment of one cohort under one condition; None where nothing is judged.
+
+    A cohort is held against its own labels only where there is no other reference.
+    """
     study, options = run.study, run.options
     labels, unfound, given = (
         table[(table["cohort"] == cohort) & (table["condition"] == condition)]
         for table in (judged.labels, judged.unfound, ratings)
     )
-    if labels.empty or given.empty:
+    is_itself = options.reference is not None and bool(labels["is_own"].all())
+    if labels.empty or given.empty or is_itself:
         return None
     return make_experiment(
         given,
