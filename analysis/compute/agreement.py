@@ -4,6 +4,7 @@ As in the paper, the objects are those that the judging cohort's labels call rea
 classes shown; without a judge, those of any cohort.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,8 @@ MIN_OVERLAP = 10
 
 def agree_by_threshold(work: Work) -> Tables:
     """Agreement of each cohort by clustering threshold and number of raters of it who marked the object."""
-    parts = [_agreement_at(work, level) for level in work.setting.levels]
+    located = {} if work.setting.is_located else located_at(work.study, list(THRESHOLDS), jobs=work.jobs)
+    parts = [_agreement_at(work, level, located) for level in work.setting.levels]
     return {"agreement": pd.concat(parts, ignore_index=True)}
 
 
@@ -78,7 +80,7 @@ def _objects(work: Work, truth: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop_duplicates(ignore_index=True).astype("str")
 
 
-def _agreement_at(work: Work, level: str) -> pd.DataFrame:
+def _agreement_at(work: Work, level: str, located: Mapping[float, Located]) -> pd.DataFrame:
     """Agreement under the condition shown, at a level of classes, with the truth inferred anew at each threshold."""
     setting, study = work.setting, work.study
     n_asked = assignments_of(work).merge(study.raters, on="rater").groupby(["condition", "fov", "cohort"]).size()
@@ -91,7 +93,7 @@ def _agreement_at(work: Work, level: str) -> pd.DataFrame:
         ratings = counted_ratings(work, level)
         return agreement_table(ratings[ratings["condition"] == setting.condition], **options)
     rows = agreement_sweep(
-        located_at(study, list(THRESHOLDS), jobs=work.jobs),
+        located,
         study.assignments,
         study.raters,
         conditions=[setting.condition],

@@ -9,7 +9,7 @@ from crowdtruth.merging import Method
 from crowdtruth.ratings import rate_anchors
 
 N_FOVS = 3
-METHODS: dict[str, Method] = {"with constraint": PAPER.method, "without": "unconstrained"}
+METHODS: dict[str, Method] = {"with constraint": PAPER.method, "without constraint": "unconstrained"}
 
 
 def cluster_both_ways(work: Work) -> Tables:
@@ -54,5 +54,5 @@ def _n_marks(work: Work, located: Located) -> pd.DataFrame:
 def _most_different(anchors: pd.DataFrame) -> list[str]:
     """The FOVs whose mean number of marks per anchor the constraint changes most, by name where equally."""
     mean = anchors.groupby(["fov", "method"])["n_marks"].mean().unstack()
-    change = (mean["without"] - mean["with constraint"]).abs()
+    change = (mean["without constraint"] - mean["with constraint"]).abs()
     return list(change.sort_index().sort_values(ascending=False, kind="stable").index[:N_FOVS])
