@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 export CROWDTRUTH_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test test-uncompiled lint types docs verify bench clean
+.PHONY: demo test test-uncompiled figures lint types docs verify bench clean
 
 demo: $(VENV)/.core
 	$(BIN)/crowdtruth demo --out out/demo
@@ -17,6 +17,10 @@ test: $(VENV)/.dev
 # The kernels once more as plain Python: what the compiler hides (an index out of bounds, an unbound name) fails here.
 test-uncompiled: $(VENV)/.dev
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -m kernel tests
+
+# Every figure and table of the paper on a small synthetic study; `python -m analysis all` does it in full.
+figures: $(VENV)/.core
+	$(BIN)/python -m analysis all --quick --out out/analysis
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -163,7 +163,7 @@ def recorded_options(recorded: Mapping[str, Any]) -> RunOptions:
     ValueError
         If they are not those of a run of this version.
     """
-    values = {
+    values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value["file"] if isinstance(value, Mapping) else value
         for name, value in recorded.items()
     }

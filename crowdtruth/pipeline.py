@@ -159,7 +159,7 @@ def alone(step: Step, *, after: Sequence[Step]) -> Step:
     return with_earlier_steps
 
 
-def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
+def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1, report: bool = True) -> ResultFolder:
     """A small synthetic study and its results against the known truth, in folders of `out` named by the seed."""
     out = Path(out)
     study = out / f"study-{seed}"
@@ -167,7 +167,7 @@ def run_demo(out: str | Path, *, seed: int = 0, jobs: int = 1) -> ResultFolder:
         out.mkdir(parents=True, exist_ok=True)
         say("making a synthetic study with known truth")
         write_study(synthesise("demo", seed=seed).study, study, format="csv")
-    options = RunOptions(classes="main", train_on="none", realizations=50, seed=seed)
+    options = RunOptions(classes="main", train_on="none", realizations=50, report=report, seed=seed)
     return run_study(study, out / f"results-{seed}", options, jobs=jobs)
 
 

@@ -19,6 +19,7 @@ FORBIDDEN = {
     "crowdtruth/_kernels": {"pandas", "scipy", *(f"crowdtruth.{name}" for name in ORDER if name != "_kernels")},
     "crowdtruth": {"torch", "nucls_model", "analysis"},
     "nucls_model": {"analysis", "crowdtruth._kernels"},
+    "analysis": {"crowdtruth._kernels", "numba"},
 }
 
 

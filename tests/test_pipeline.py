@@ -19,7 +19,7 @@ from crowdtruth.steps import run as run_of_steps
 ALL_FILES = {
     *("fovs.csv", "anchors.csv", "members.csv", "ratings.csv", "truth.csv", "confusion.csv"),
     *("raters.csv", "accuracy.csv", "agreement.csv", "pairwise.csv", "rater_map.csv", "redundancy.csv"),
-    *("curves.csv", "rater_confusion.csv", "anchor_confusion.csv", "ease.csv"),
+    *("rater_confusion.csv", "anchor_confusion.csv", "ease.csv"),
     *("training.csv", "run.json", "figures", "report.html"),
 }
 MARKS = """fov,rater,xmin,ymin,xmax,ymax,label
@@ -226,17 +226,46 @@ def test_infer_source__finds_the_taxonomy_of_the_run_that_rated(study: Path, tmp
     assert not (tmp_path / "results" / "taxonomy.toml").exists()
 
 
-def test_run_demo__makes_the_same_files_from_the_same_seed(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        pipeline.run_demo(tmp_path / name, seed=3)
+def test_run_demo__makes_the_same_files_from_the_same_seed_and_others_from_another(tmp_path: Path) -> None:
+    for name, seed in (("one", 3), ("two", 3), ("one", 7)):
+        pipeline.run_demo(tmp_path / name, seed=seed, report=False)
     for folder in ("study-3", "results-3"):
         assert contents(tmp_path / "one" / folder) == contents(tmp_path / "two" / folder)
+    studies = [contents(tmp_path / "one" / f"study-{seed}")["annotations.csv"] for seed in (3, 7)]
+    assert studies[0] != studies[1]
 
 
-def test_run_demo__makes_another_study_from_another_seed(tmp_path: Path) -> None:
-    for seed in (0, 7):
-        pipeline.run_demo(tmp_path, seed=seed)
-    assert contents(tmp_path / "study-0")["annotations.csv"] != contents(tmp_path / "study-7")["annotations.csv"]
+def test_report_on__makes_the_same_page_again(study: Path, tmp_path: Path) -> None:
+    run_study(study, tmp_path / "out", report=True)
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "report.html").unlink()
+    pipeline.report_on(tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+
+
+def test_report_on__refuses_a_study_that_was_changed(study: Path, tmp_path: Path) -> None:
+    run_study(study, tmp_path / "out")
+    (study / "annotations.csv").write_text(MARKS + "g,b,50,50,60,60,tumor\n")
+    with pytest.raises(ValueError, match="not the one of these results any more"):
+        pipeline.report_on(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("command", "tables"),
+    [
+        (pipeline.agree_on, {"agreement.csv", "pairwise.csv", "rater_map.csv"}),
+        (pipeline.simulate_redundancy, {"redundancy.csv"}),
+        (
+            pipeline.judge_source,
+            {"raters.csv", "accuracy.csv", "rater_confusion.csv", "anchor_confusion.csv", "ease.csv"},
+        ),
+    ],
+)
+def test_command__writes_what_a_run_writes(study: Path, tmp_path: Path, command, tables: set[str]) -> None:
+    whole = run_study(study, tmp_path / "run")
+    command(study, tmp_path / "out", RunOptions(realizations=3, replicates=20))
+    assert set(contents(tmp_path / "out")) == tables
+    assert all((tmp_path / "out" / name).read_bytes() == (whole.path / name).read_bytes() for name in tables)
 
 
 def test_run_study__says_which_options_change_nothing(study: Path, tmp_path: Path) -> None:
