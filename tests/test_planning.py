@@ -1,11 +1,22 @@
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from crowdtruth.planning import DEFAULT_REALIZATIONS, DEFAULT_SHORTFALL, Target, parse_price, parse_target, plan_raters
-from crowdtruth.planning.pilots import Effort, Pilot, Planned, _outcomes, _repeated, _unseen_anchors, pilot_curves
+from crowdtruth.planning.pilots import (
+    Effort,
+    Pilot,
+    Planned,
+    _outcomes,
+    _repeated,
+    _unseen_anchors,
+    pilot_curves,
+    smoother,
+)
 from crowdtruth.planning.plan import COLUMNS, _answer
 from crowdtruth.simulation import Experiment, make_experiment, simulate
 from crowdtruth.simulation.realization import draw, first_drawn, realize
@@ -14,6 +25,7 @@ from crowdtruth.truth import DawidSkene, MajorityVote
 from tests.reference import planning as reference
 
 RECALL = Target("recall", "", 0.8)
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorials" / "how_many_raters.md"
 
 
 def pilot(
@@ -117,6 +129,17 @@ def test_pilot_curves__a_good_rater_and_bad_ones_make_wide_bands():
     assert curves.replicates.std() > 0.1
 
 
+def test_smoother__keeps_curves_of_its_form_and_what_one_or_two_raters_reach():
+    k = np.arange(1, 11)
+    curve = 0.9 - 0.3 / k + 0.1 / k**2
+    np.testing.assert_allclose(smoother(k) @ curve, curve)
+    rough = curve + 0.01 * (-1.0) ** k
+    smooth = smoother(k) @ rough
+    np.testing.assert_array_equal(smooth[:2], rough[:2])
+    assert np.abs(smooth - curve)[2:].max() < 0.01
+    np.testing.assert_array_equal(smoother(range(1, 6)), np.eye(5))
+
+
 def test_unseen_anchors__are_about_as_many_as_the_other_raters_mark():
     rng = np.random.default_rng(3)
     ease = rng.beta(0.5, 3, 4000)
@@ -156,7 +179,7 @@ def test_pilot_curves__use_the_numbers_that_half_of_the_fovs_have():
 
 
 def test_plan_raters__tells_where_the_redundancy_curve_reaches_the_target():
-    study = pilot(40, 6)
+    study = pilot(40, 5)
     curve = recall_curve(study)
     plan = plan_raters([study], targets=[Target("recall", "", curve[3]), Target("recall", "", curve[3] + 1e-3)])
     assert list(plan) == list(COLUMNS)
@@ -217,9 +240,14 @@ def test_plan_raters__a_crowd_table_is_planned_by_task():
     assert plan["cost"].tolist() == [120.0]
 
 
-def test_plan_raters__says_that_labels_of_the_same_raters_flatter():
-    plan = plan_raters([pilot(reference_name="cohort:all@all")], targets=[RECALL], realizations=5)
-    assert plan["verdict"][0].endswith("; judged by labels of the same raters, which flatters all numbers near theirs")
+@pytest.mark.parametrize(
+    ("name", "is_own"), [("cohort:own", True), ("cohort:NP@U", True), ("cohort:P", False), ("truth.csv", False)]
+)
+def test_plan_raters__says_that_labels_of_the_same_raters_flatter(name: str, is_own: bool):
+    study = pilot(4, 3, reference_name=name, cohort="NP")
+    plan = plan_raters([study], targets=[RECALL], realizations=2, replicates=20)
+    flattered = "; judged by labels of the same raters, which flatters all numbers near theirs"
+    assert plan["verdict"][0].endswith(flattered) is is_own
 
 
 def test_plan_raters__leaves_out_a_class_that_one_cohort_never_met():
@@ -285,6 +313,11 @@ def test_answer__cannot_tell_on_a_flat_curve():
     assert np.isnan(answer.raters_per_fov)
 
 
+def test_answer__cannot_tell_a_shortfall_within_the_error():
+    answer = _answer(of_curves([0.5, 0.6, 0.7, 0.8, 0.81, 0.82], 0.03), Target("mcc", "", 0.02, True))
+    assert answer.verdict == "cannot tell: a difference of 0.02 in mcc is within this pilot's error of 0.04"
+
+
 def test_answer__cannot_tell_where_replicates_go_past_the_pilot():
     answer = _answer(of_curves([0.3, 0.6, 0.8, 0.84, 0.87], 0.0, shared=0.03), Target("mcc", "", 0.85))
     assert answer.verdict == "cannot tell: 3 to more than 5 raters fit this pilot"
@@ -294,3 +327,14 @@ def test_answer__cannot_tell_where_replicates_go_past_the_pilot():
 def test_answer__cannot_tell_what_is_undefined():
     answer = _answer(of_curves([0.5, np.nan, 0.7], 0.01), Target("mcc", "", 0.6))
     assert answer.verdict == "cannot tell: mcc is undefined in this pilot"
+
+
+@pytest.mark.data
+def test_tutorial__shows_the_real_output(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("CROWDTRUTH_DATA", str(data_dir.resolve()))
+    page = TUTORIAL.read_text(encoding="utf-8")
+    shown = {name: re.findall(rf"```{name}\n(.*?)```", page, flags=re.DOTALL) for name in ("python", "text")}
+    exec(compile("\n".join(shown["python"]), str(TUTORIAL), "exec"), {})
+    assert capsys.readouterr().out == "".join(shown["text"])

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 
 _MOST_COPIES = 2  # further ones make EM fit the objects of the pilot
 _MOST_GROUPS = 1000  # tasks of a crowd table are resampled in so many groups
+_FIRST_SMOOTHED, _LEAST_SMOOTHED = 3, 4
 _TINY = 1e-12
 
 
@@ -68,8 +69,23 @@ def pilot_curves(
     if every_k[-1] == most and len(every_k) > 1:  # all take part: what each adds shows with fewer
         effects[-1] = effects[-2] * every_k[-1] / every_k[-2]
     drawn = _replicated(counts, effects, effort)
-    curves = (count_metrics(experiment, mean) for mean in (counts.sum(axis=1), drawn))
+    smooth = smoother(every_k)
+    curves = (smooth @ count_metrics(experiment, mean) for mean in (counts.sum(axis=1), drawn))
     return Pilot(count_metric_names(experiment), every_k, *curves)
+
+
+def smoother(every_k: Sequence[int]) -> Floats:
+    """The matrix that smooths curves, (n_k, n_k): a + b / k + c / k² by least squares, from three raters on.
+
+    With one or two raters EM has nobody to side with, and their values stay. So do all where fewer than four of the
+    others are left.
+    """
+    matrix, k = np.eye(len(every_k)), np.array(every_k, dtype=float)
+    is_fitted = k >= _FIRST_SMOOTHED
+    if is_fitted.sum() >= _LEAST_SMOOTHED:
+        basis = k[is_fitted, None] ** [0.0, -1.0, -2.0]
+        matrix[np.ix_(is_fitted, is_fitted)] = basis @ np.linalg.pinv(basis)
+    return matrix
 
 
 def _number_of_copies(experiment: Experiment, planned: Planned) -> int:

@@ -14,11 +14,18 @@ COLUMNS = ("cohort", "condition", "metric", "class", "target", "raters_per_fov",
 DEFAULT_REALIZATIONS = 50
 DEFAULT_REPLICATES = 1000
 
-_LEVEL = 0.9  # of the band
-_WIDEST = 4  # raters between the quartiles of the replicates, or nothing is told
-_LEAST_RISE = (
-    4.0  # of the curve, in standard errors: a 95 % interval as wide as the whole curve tells no k from another
-)
+_LEVEL = 0.9
+"""Of the band."""
+
+_WIDEST = 3
+"""Raters from the lower to the upper quartile of the replicates, or nothing is told."""
+
+_LEAST_RISE = 5.0
+"""Of a curve, in standard errors: a 95 % interval nearly as wide as the whole curve tells no number from another."""
+
+_LEAST_SHORTFALL = 1.0
+"""In standard errors of the difference: a smaller one cannot be seen in the pilot."""
+
 _EQUAL = 1e-12
 
 
@@ -109,7 +116,8 @@ class _Answer(NamedTuple):
 def _row(experiment: Experiment, pilot: Pilot, target: Target, price: float) -> dict[str, Any]:
     """One row of the plan."""
     answer = _answer(pilot, target)
-    is_own = experiment.reference.startswith(f"cohort:{experiment.cohort}")
+    judge, _, cohort = experiment.reference.partition("@")[0].partition(":")
+    is_own = judge == "cohort" and cohort in ("own", experiment.cohort)
     note = "; judged by labels of the same raters, which flatters all numbers near theirs" if is_own else ""
     raters, low, high = (n if np.isfinite(n) else np.nan for n in answer[1:4])
     names = {"cohort": experiment.cohort, "condition": experiment.condition, "metric": target.metric}
@@ -133,7 +141,7 @@ def _answer(pilot: Pilot, target: Target) -> _Answer:
     reached = _fewest(pilot.raters_per_fov, curve[None], np.array([value]))[0]
     replicated = _fewest(pilot.raters_per_fov, curves, values)
     low, high = np.quantile(replicated, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")
-    doubt = _doubt(curve, curves - values[:, None], replicated, title, n)
+    doubt = _doubt(curve, curves - values[:, None], replicated, target, n)
     band = f"({_number(low, n)} to {_number(high, n)})"
     if np.isinf(low):
         return _Answer(
@@ -151,21 +159,25 @@ def _fewest(every_k: Sequence[int], curves: Floats, values: Floats) -> Floats:
     return np.where(is_reached.any(axis=1), np.array(every_k, float)[is_reached.argmax(axis=1)], np.inf)
 
 
-def _doubt(curve: Floats, above_target: Floats, replicated: Floats, title: str, n: int) -> str:
+def _doubt(curve: Floats, above_target: Floats, replicated: Floats, target: Target, n: int) -> str:
     """Why the pilot cannot tell, or nothing.
 
     above_target (n_replicates, n_k): what lies between curve and target in each replicate.
     """
-    if (replicated == replicated[0]).all():
-        return ""
+    title = title_of(target.metric, target.class_name)
+    low, lower, upper, high = np.quantile(
+        replicated, [(1 - _LEVEL) / 2, 0.25, 0.75, (1 + _LEVEL) / 2], method="nearest"
+    )
     error = np.median(above_target.std(axis=0))
-    if len(curve) > 1 and np.ptp(curve) < _LEAST_RISE * error:
+    if low == high:
+        return ""
+    if target.is_shortfall and target.value < _LEAST_SHORTFALL * error:
+        return f"a difference of {target.value:.2f} in {title} is within this pilot's error of {error:.2f}"
+    if not target.is_shortfall and len(curve) > 1 and np.ptp(curve) < _LEAST_RISE * error:
         return (
             f"{title} is between {curve.min():.2f} and {curve.max():.2f} with any number, ± {error:.2f} by this pilot"
         )
-    lower, upper = np.quantile(replicated, [0.25, 0.75], method="nearest")
     if np.isinf(upper) or upper - lower > _WIDEST:
-        low, high = np.quantile(replicated, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")
         return f"{_number(low, n)} to {_number(high, n)} raters fit this pilot"
     return ""
 
