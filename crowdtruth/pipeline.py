@@ -15,8 +15,9 @@ from crowdtruth.options import RunOptions, recorded_options
 from crowdtruth.parallel import say
 from crowdtruth.results import ResultFolder, forget_step, open_results, reopen_results
 from crowdtruth.simulation import remove_parts
-from crowdtruth.steps.agreeing import AGREEING, agree, compare
+from crowdtruth.steps.agreeing import AGREEING, agree
 from crowdtruth.steps.checking import check_options, warn_of_idle_options
+from crowdtruth.steps.comparing import compare, differ
 from crowdtruth.steps.inferring import INFERRING, infer
 from crowdtruth.steps.judging import JUDGING, judge
 from crowdtruth.steps.locating import LOCATING, READING, locate, rate, read
@@ -57,11 +58,12 @@ def run_study(
     run.step("judge", JUDGING, ("infer",), judge)
     run.step("agree", AGREEING, ("rate",), agree)
     run.step("compare", ("compare",), ("agree", "judge"), compare)
+    run.step("differ", ("compare",), ("agree", "judge"), differ)
     run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
     remove_parts(run.results.path)
     run.step("training", ("train_on",), ("infer",), make_training)
     run.step("draw", ("report",), DRAWN, draw)
-    run.step("report", ("report",), ("draw", "compare"), report)
+    run.step("report", ("report",), ("draw", "compare", "differ"), report)
     return run.results
 
 
@@ -143,7 +145,7 @@ def report_on(folder: str | Path, *, study: str | Path | None = None) -> ResultF
     run = Run(source, replace(recorded_options(results.record["options"]), report=True), results, jobs=1)
     forget_step(results, "draw")
     run.step("draw", ("report",), DRAWN, draw)
-    run.step("report", ("report",), ("draw", "compare"), report)
+    run.step("report", ("report",), ("draw", "compare", "differ"), report)
     return results
 
 

@@ -113,6 +113,7 @@ def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: P
         "infer",
         "judge",
         "compare",
+        "differ",
         "simulate",
         "training",
         "draw",

@@ -14,7 +14,6 @@ from crowdtruth.agreement import (
     self_agreement,
 )
 from crowdtruth.clustering import sweep
-from crowdtruth.comparisons import BY, comparisons_table
 from crowdtruth.options import chosen_conditions, cohort_members, parse_preferences
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.steps.inferring import classes_in_order
@@ -104,14 +103,6 @@ def groupings_of(run: Run) -> list[Grouping | None]:
     if asked is not None and asked.level not in [RAW, *(level.level for level in levels)]:
         levels.append(asked)
     return [None, *levels]
-
-
-def compare(run: Run) -> Tables:
-    """Rank tests between cohorts, conditions, groupings and verdicts on outlines."""
-    results = run.results
-    names = [name for name in ("pairwise", "self_agreement", "outlines") if results.has(name)]
-    tables = {name: results.table(name) for name in names}
-    return with_rows({"comparisons": comparisons_table(tables, by=run.options.compare or BY)})
 
 
 def with_rows(tables: Mapping[str, pd.DataFrame]) -> Tables:
