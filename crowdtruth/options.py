@@ -13,6 +13,7 @@ from crowdtruth.clustering import AnchorBox, Preference
 from crowdtruth.comparisons import BY
 from crowdtruth.files import read_toml
 from crowdtruth.merging import Method
+from crowdtruth.planning import parse_price, parse_target
 from crowdtruth.resampling import Unit
 from crowdtruth.study import Study
 
@@ -74,9 +75,10 @@ class RunOptions:
     # redundancy, plan
     realizations: int = 200
     raters_per_fov: str | None = None  # 1-6,8; None is each number there is
-    target: tuple[str, ...] = ()  # mcc=.8, recall:lymphocyte=.7
+    target: tuple[str, ...] = ()  # mcc=.8, recall:lymphocyte=.7, mcc=best-.02
     price: tuple[str, ...] = ()  # SP=20: of one rater in one FOV
     fovs_planned: int | None = None  # None: as many as the study has
+    raters_planned: int | None = None  # of each cohort in the planned study; None: as many as here
     # figures and report
     report: bool = True
     seed: int = 0
@@ -93,6 +95,10 @@ class RunOptions:
         for name in ("iterations", "min_detections", "replicates", "min_overlap", "realizations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for text in self.target:
+            parse_target(text)
+        for text in self.price:
+            parse_price(text)
         for value in self.compare:
             _check_choice("compare", value, BY)
         for threshold in self.thresholds:
@@ -199,7 +205,7 @@ def _types_of(name: str, default: Any) -> tuple[type, ...]:
     """Types that an option may have."""
     if name == "start":
         return (float, int, str)
-    if name == "fovs_planned":
+    if name in ("fovs_planned", "raters_planned"):
         return (int, type(None))
     if default is None:
         return (str, type(None))

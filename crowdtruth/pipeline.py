@@ -23,11 +23,11 @@ from crowdtruth.steps.judging import JUDGING, judge
 from crowdtruth.steps.locating import LOCATING, READING, locate, rate, read
 from crowdtruth.steps.reporting import draw, report
 from crowdtruth.steps.run import Run, Step, Tables, with_checksum
-from crowdtruth.steps.simulating import SIMULATING, simulate
+from crowdtruth.steps.simulating import PLANNING, SIMULATING, plan, simulate
 from crowdtruth.steps.training_set import make_training
 from crowdtruth.synthetic import synthesise
 
-DRAWN = ("read", "agree", "judge", "simulate")
+DRAWN = ("read", "agree", "judge", "simulate", "plan")
 _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
 
 
@@ -61,6 +61,7 @@ def run_study(
     run.step("differ", ("compare",), ("agree", "judge"), differ)
     run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
     remove_parts(run.results.path)
+    run.step("plan", ("reference", *PLANNING), ("infer",), plan)
     run.step("training", ("train_on",), ("infer",), make_training)
     run.step("draw", ("report",), DRAWN, draw)
     run.step("report", ("report",), ("draw", "compare", "differ"), report)
@@ -118,6 +119,16 @@ def simulate_redundancy(
     depends_on = (*READING, *LOCATING, *INFERRING, "reference", *SIMULATING)
     run.step("simulate", depends_on, (), alone(simulate, after=(locate, rate, infer)))
     remove_parts(run.results.path)
+    return run.results
+
+
+def plan_study(
+    source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1
+) -> ResultFolder:
+    """The plan alone: plan.csv."""
+    run = open_run("plan", source, out, options or RunOptions(), jobs=jobs)
+    depends_on = (*READING, *LOCATING, *INFERRING, "reference", *PLANNING)
+    run.step("plan", depends_on, (), alone(plan, after=(locate, rate, infer)))
     return run.results
 
 

@@ -147,8 +147,12 @@ def _describe_redundancy(results: ResultFolder) -> list[str]:
 
 
 def _describe_plan(results: ResultFolder) -> list[str]:
-    rows = results.table("plan").to_dict("records")
-    return [f"plan for {row['cohort']}, condition {row['condition']}: {row['verdict']}" for row in rows]
+    """The verdicts on all classes together; how many there are on single classes."""
+    rows = results.table("plan")
+    overall = rows[rows["class"] == ""].to_dict("records") or rows.to_dict("records")
+    lines = [f"plan for {row['cohort']}, condition {row['condition']}: {row['verdict']}" for row in overall]
+    more = len(rows) - len(overall)
+    return [*lines, f"  {more} more verdicts, on single classes, in plan.csv"] if more else lines
 
 
 def _with_interval(value: float, low: float, high: float) -> str:

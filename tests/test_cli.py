@@ -27,7 +27,10 @@ def study(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["run", "cluster", "infer", "convert", "validate", "demo"])
+@pytest.mark.parametrize(
+    "name",
+    ["run", "cluster", "infer", "agree", "accuracy", "simulate", "plan", "report", "convert", "validate", "demo"],
+)
 def test_help__shows_an_example_of_each_command(name: str) -> None:
     result = command(name, "--help")
     assert result.exit_code == 0

@@ -18,7 +18,7 @@ from crowdtruth.steps import run as run_of_steps
 
 ALL_FILES = {
     *("fovs.csv", "anchors.csv", "members.csv", "ratings.csv", "truth.csv", "confusion.csv"),
-    *("raters.csv", "accuracy.csv", "agreement.csv", "pairwise.csv", "rater_map.csv", "redundancy.csv"),
+    *("raters.csv", "accuracy.csv", "agreement.csv", "pairwise.csv", "rater_map.csv", "redundancy.csv", "plan.csv"),
     *("rater_confusion.csv", "anchor_confusion.csv", "ease.csv"),
     *("training.csv", "run.json", "figures", "report.html"),
 }
@@ -115,6 +115,7 @@ def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: P
         "compare",
         "differ",
         "simulate",
+        "plan",
         "training",
         "draw",
         "report",
@@ -256,6 +257,7 @@ def test_report_on__refuses_a_study_that_was_changed(study: Path, tmp_path: Path
     [
         (pipeline.agree_on, {"agreement.csv", "pairwise.csv", "rater_map.csv"}),
         (pipeline.simulate_redundancy, {"redundancy.csv"}),
+        (pipeline.plan_study, {"plan.csv"}),
         (
             pipeline.judge_source,
             {"raters.csv", "accuracy.csv", "rater_confusion.csv", "anchor_confusion.csv", "ease.csv"},

@@ -131,7 +131,11 @@ RatersPerFov = Annotated[
 ]
 Target = Annotated[
     list[str] | None,
-    typer.Option(help="Value to reach: mcc=.8 or recall:lymphocyte=.7; repeat.", rich_help_panel=_PLANNING),
+    typer.Option(
+        help="Value to reach: mcc=.8, recall:lymphocyte=.7, or mcc=best-.02 (within .02 of what all raters here "
+        "reach); repeat.",
+        rich_help_panel=_PLANNING,
+    ),
 ]
 Price = Annotated[
     list[str] | None,
@@ -139,6 +143,12 @@ Price = Annotated[
 ]
 FovsPlanned = Annotated[
     int | None, typer.Option(min=1, help="FOVs of the planned study (default: as here).", rich_help_panel=_PLANNING)
+]
+RatersPlanned = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Raters of each cohort in the planned study (default: as here).", rich_help_panel=_PLANNING
+    ),
 ]
 Report = Annotated[bool | None, typer.Option("--report/--no-report", help="Figures and report.html (default: yes).")]
 
@@ -166,6 +176,6 @@ JUDGING = {"reference": ReferenceOption}
 INTERVALS = {"resample": Resample, "replicates": Replicates, "seed": Seed}
 AGREEING = {"thresholds": Thresholds, "min_overlap": MinOverlap, "compare": Compare}
 SIMULATING = {"realizations": Realizations, "raters_per_fov": RatersPerFov}
-PLANNING = {"target": Target, "price": Price, "fovs_planned": FovsPlanned}
+PLANNING = {"target": Target, "price": Price, "fovs_planned": FovsPlanned, "raters_planned": RatersPlanned}
 TRAINING = {"train_on": TrainOn}
 REPORTING = {"report": Report}

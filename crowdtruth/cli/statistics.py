@@ -13,6 +13,7 @@ from crowdtruth.cli.arguments import (
     INTERVALS,
     JUDGING,
     LOCATING,
+    PLANNING,
     READING,
     SELECTING,
     SIMULATING,
@@ -86,6 +87,26 @@ def simulate(
     chosen = chosen_options(options)
     cluster = scheduler_address(backend, address)
     typer.echo(describe_results(simulate_redundancy(source, out, chosen, jobs=jobs, address=cluster)))
+
+
+@app.command()
+@clear_errors
+@takes(GENERAL, READING, LOCATING, INFERRING, JUDGING, PLANNING, {"seed": Seed})
+def plan(source: Source, out: OutFolder, jobs: Jobs = 1, **options: Any) -> None:
+    """How many raters per FOV, of which cohort and at which price, reach a target: plan.csv, from a pilot study.
+
+    Says so where the pilot cannot tell.
+
+    Examples:
+
+        crowdtruth plan pilot --out plan --reference ground_truth.csv --target mcc=.8 --target recall:lymphocyte=.7
+
+        crowdtruth plan pilot --out plan --target f1=best-.02 --price NP=1 --price SP=20 --fovs-planned 100
+    """
+    from crowdtruth.pipeline import plan_study
+    from crowdtruth.summary import describe_results
+
+    typer.echo(describe_results(plan_study(source, out, chosen_options(options), jobs=jobs)))
 
 
 @app.command()

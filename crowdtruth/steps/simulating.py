@@ -3,6 +3,7 @@
 import pandas as pd
 
 from crowdtruth.options import chosen_conditions, chosen_numbers, cohort_members
+from crowdtruth.planning import parse_price, parse_target, plan_raters
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.references import AnchorLabels
 from crowdtruth.results import prepare_folder
@@ -13,6 +14,7 @@ from crowdtruth.steps.run import Run, Tables, grouping_of
 from crowdtruth.study import Study
 
 SIMULATING = ("realizations", "raters_per_fov", "seed")
+PLANNING = ("target", "price", "fovs_planned", "raters_planned", "seed")
 
 
 def simulate(run: Run) -> Tables:
@@ -31,6 +33,23 @@ def simulate(run: Run) -> Tables:
         address=run.address,
     )
     return {"redundancy": table}
+
+
+def plan(run: Run) -> Tables:
+    """How many raters per FOV reach each target, by what this study tells as a pilot."""
+    options, experiments = run.options, experiments_of(run)
+    if not experiments:
+        return {}
+    table = plan_raters(
+        experiments,
+        targets=[parse_target(text) for text in options.target],
+        prices=dict(parse_price(text) for text in options.price),
+        n_fovs=options.fovs_planned,
+        n_raters=options.raters_planned,
+        seed=options.seed,
+        jobs=run.jobs,
+    )
+    return {"plan": table} if len(table) else {}
 
 
 def experiments_of(run: Run) -> list[Experiment]:
