@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from crowdtruth.clustering import cluster_annotations
-from crowdtruth.planning import Target, plan_raters
+from crowdtruth.planning import DEFAULT_REALIZATIONS, Target, plan_raters
+from crowdtruth.planning.pilots import Effort, Planned, pilot_curves
 from crowdtruth.ratings import rate_anchors
 from crowdtruth.references import box_reference, label_of_anchors
 from crowdtruth.simulation import Experiment, make_experiment
@@ -122,26 +123,37 @@ def plans(kind: str, seed: int, pilots: int) -> Iterator[pd.DataFrame]:
 
 
 def plan_of(pilot: Experiment, curves: pd.DataFrame) -> pd.DataFrame:
-    """Plans for the values at `AT`, then for as far below the pilot's best as `AT` is below `N_PILOT_RATERS` there."""
-    targets, answers = [], []
+    """Plans for the values at `AT`, then for as far below the pilot's best as `AT` is below `N_PILOT_RATERS` there.
+
+    Beside them the full study's answer, the error of the pilot's curve, and the slope of the full study's.
+    """
+    seen = pilot_curves(pilot, Planned(N_FOVS, N_RATERS), None, Effort(DEFAULT_REALIZATIONS, 1))
+    pilot_s = pd.DataFrame(seen.values, index=seen.raters_per_fov, columns=pd.MultiIndex.from_tuples(seen.names))
+    targets, judged = [], []
     for name in METRICS:
-        curve = curves[name]
+        curve, own = curves[name], pilot_s[name]
+        answer, slope = int((curve >= curve[AT] - 1e-12).idxmax()), (curve[AT + 1] - curve[AT - 1]) / 2
+        targets.append(Target(*name, curve[AT]))
+        judged.append((answer, own[AT] - curve[AT], slope))
         shortfall = curve[N_PILOT_RATERS] - curve[AT]
-        goals = [Target(*name, curve[AT])] + [Target(*name, shortfall, is_shortfall=True)] * int(shortfall > 0)
-        targets += goals
-        answers += [int((curve >= curve[AT] - 1e-12).idxmax())] * len(goals)
+        if shortfall > 0:
+            targets.append(Target(*name, shortfall, is_shortfall=True))
+            judged.append((answer, own[N_PILOT_RATERS] - own[AT] - shortfall, slope))
     plan = plan_raters([pilot], targets=targets, n_fovs=N_FOVS, n_raters=N_RATERS)
-    below = [target.is_shortfall for target in targets]
-    return plan.assign(answer=answers, is_shortfall=below)
+    plan[["answer", "error", "slope"]] = judged
+    return plan.assign(is_shortfall=[target.is_shortfall for target in targets])
 
 
 def summary(plan: pd.DataFrame) -> pd.Series:
-    """How often pilots cannot tell, are right to one rater when they tell, and have the answer in their band."""
+    """How often pilots cannot tell, are right to one rater when they tell, and have the answer in their band.
+
+    Then the standard deviation of the error of their curves, in raters.
+    """
     told = plan["raters_per_fov"].notna() | plan["verdict"].str.startswith("not reached")
     right = (plan["raters_per_fov"] - plan["answer"]).abs() <= 1
     holds = (plan["low"].fillna(np.inf) <= plan["answer"]) & (plan["high"].fillna(np.inf) >= plan["answer"])
     shares = {"cannot tell": 1 - told.mean(), "within one rater": right[told].mean(), "band holds it": holds.mean()}
-    return pd.Series(shares)
+    return pd.Series({**shares, "error in raters": plan["error"].std() / plan["slope"].mean()})
 
 
 def table(kind: str, studies: int = 10, pilots: int = 20) -> pd.DataFrame:
@@ -164,9 +176,11 @@ def test_plan__cannot_tell_where_raters_add_nothing():
 
 
 if __name__ == "__main__":
-    for kind, studies in {"weak": 10, "novice": 10, "fair": 2, "nucls": 2}.items():
-        print(f"\n{kind}, {20 * studies} pilots\n")
-        print("| metric | class | target | cannot tell | within one rater | band holds it |\n|---|---|---|---|---|---|")
-        for metric, name, is_shortfall, *shares in table(kind, studies).itertuples(index=False):
-            row = [metric, name, "distance" if is_shortfall else "value", *(f"{100 * share:.1f} %" for share in shares)]
+    for kind in (*COHORTS, "nucls"):
+        print(f"\n{kind}\n")
+        print("| metric | class | target | cannot tell | within one rater | band holds it | error in raters |")
+        print("|---|---|---|---|---|---|---|")
+        for metric, name, is_shortfall, *shares, error in table(kind).itertuples(index=False):
+            words = [metric, name, "distance" if is_shortfall else "value"]
+            row = [*words, *(f"{100 * share:.1f} %" for share in shares), f"{error:.1f}"]
             print("|", " | ".join(row), "|", flush=True)
