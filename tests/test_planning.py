@@ -238,6 +238,7 @@ def test_plan_raters__a_crowd_table_is_planned_by_task():
     )
     assert plan["raters_per_fov"].tolist() == [1.0]
     assert plan["cost"].tolist() == [120.0]
+    assert plan["verdict"][0].startswith("1 rater per task reaches class_accuracy ≥ 0.50 (1 to ")
 
 
 @pytest.mark.parametrize(

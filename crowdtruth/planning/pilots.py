@@ -50,6 +50,7 @@ class Pilot(NamedTuple):
     raters_per_fov: tuple[int, ...]  # every k
     values: Floats  # (n_k, n_metrics)
     replicates: Floats  # (n_replicates, n_k, n_metrics)
+    unit: str = "FOV"  # what raters are asked about
 
 
 def pilot_curves(
@@ -70,8 +71,9 @@ def pilot_curves(
         effects[-1] = effects[-2] * every_k[-1] / every_k[-2]
     drawn = _replicated(counts, effects, effort)
     smooth = smoother(every_k)
-    curves = (smooth @ count_metrics(experiment, mean) for mean in (counts.sum(axis=1), drawn))
-    return Pilot(count_metric_names(experiment), every_k, *curves)
+    values, replicates = (smooth @ count_metrics(experiment, mean) for mean in (counts.sum(axis=1), drawn))
+    unit = "FOV" if experiment.has_detection else "task"
+    return Pilot(count_metric_names(experiment), every_k, values, replicates, unit)
 
 
 def smoother(every_k: Sequence[int]) -> Floats:

@@ -131,7 +131,9 @@ def _answer(pilot: Pilot, target: Target) -> _Answer:
     curve, curves = pilot.values[:, place], pilot.replicates[:, :, place]
     n, value = pilot.raters_per_fov[-1], target.value
     if n < 2:
-        return _Answer(value, np.inf, np.nan, np.nan, "cannot tell: no two raters were asked about the same FOVs")
+        return _Answer(
+            value, np.inf, np.nan, np.nan, f"cannot tell: no two raters were asked about the same {pilot.unit}s"
+        )
     curves = curves[np.isfinite(curves).all(axis=1)]
     if not np.isfinite(curve).all() or len(curves) < _LEVEL * len(pilot.replicates):
         return _Answer(np.nan, np.inf, np.nan, np.nan, f"cannot tell: {title} is undefined in this pilot")
@@ -150,7 +152,7 @@ def _answer(pilot: Pilot, target: Target) -> _Answer:
     if doubt or np.isinf(reached):
         doubt = doubt or f"{_number(low, n)} to {_number(high, n)} raters fit this pilot"
         return _Answer(value, np.nan, low, high, f"cannot tell: {doubt}")
-    return _Answer(value, reached, low, high, f"{_claim(int(reached), n, title, target)} {band}")
+    return _Answer(value, reached, low, high, f"{_claim(int(reached), pilot, target)} {band}")
 
 
 def _fewest(every_k: Sequence[int], curves: Floats, values: Floats) -> Floats:
@@ -182,13 +184,13 @@ def _doubt(curve: Floats, above_target: Floats, replicated: Floats, target: Targ
     return ""
 
 
-def _claim(raters: int, n: int, title: str, target: Target) -> str:
+def _claim(raters: int, pilot: Pilot, target: Target) -> str:
     """What is reached, in words."""
-    subject = "1 rater per FOV" if raters == 1 else f"{raters} raters per FOV"
-    one = "es" if raters == 1 else ""
+    title, n = title_of(target.metric, target.class_name), pilot.raters_per_fov[-1]
+    subject = f"1 rater per {pilot.unit}" if raters == 1 else f"{raters} raters per {pilot.unit}"
     if target.is_shortfall:
-        return f"{subject} come{'s' * (raters == 1)} within {target.value:.2f} of the {title} of all {n}"
-    return f"{subject} reach{one} {title} ≥ {target.value:.2f}"
+        return f"{subject} {'comes' if raters == 1 else 'come'} within {target.value:.2f} of the {title} of all {n}"
+    return f"{subject} {'reaches' if raters == 1 else 'reach'} {title} ≥ {target.value:.2f}"
 
 
 def _number(raters: float, n: int) -> str:
