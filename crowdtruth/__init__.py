@@ -23,14 +23,17 @@ _HOME = {
         "truth": "ConvergenceWarning DawidSkene Inference MajorityVote OneCoin infer_labels",
         "metrics": "match_boxes",
         "resampling": "bootstrap bootstrap_difference",
-        "agreement": "agreement_table krippendorff_alpha pairwise_table rater_map self_agreement",
-        "references": "Reference box_reference cohort_reference task_reference",
+        "agreement": "agreement_sweep agreement_table krippendorff_alpha pairwise_table rater_map self_agreement",
+        "comparisons": "comparisons_table mann_whitney wilcoxon",
+        "references": "Reference box_reference cohort_reference label_of_anchors task_reference",
         "outcomes": "Outcomes label_outcomes rater_outcomes",
-        "accuracy": "label_accuracy rater_accuracy",
+        "accuracy": "label_accuracy label_curves rater_accuracy",
         "synthetic": "synthesise",
+        "simulation": "make_experiment redundancy_bands simulate",
+        "planning": "plan_raters",
         "training": "training_table",
         "options": "RunOptions make_options",
-        "pipeline": "infer_source locate_objects run_study",
+        "pipeline": "infer_source locate_objects report_on run_study",
     }.items()
     for name in names.split()
 }

@@ -51,7 +51,7 @@ def describe_results(results: ResultFolder) -> str:
         "plan.csv": _describe_plan,
     }
     lines = [line for file, part in parts.items() if file in files for line in part(results)]
-    files = [file for file in files if not file.startswith("figures/")] + _figures(files)
+    files = sorted({file.partition("/")[0] + "/" * ("/" in file) for file in files})
     return "\n".join([f"results in {results.path}", *(f"  {line}" for line in lines), *_wrapped(files)])
 
 
@@ -160,12 +160,6 @@ def _with_interval(value: float, low: float, high: float) -> str:
     if pd.isna(value):
         return "undefined"
     return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} ({low:.3f}–{high:.3f})"
-
-
-def _figures(files: list[str]) -> list[str]:
-    """The figures among the files, in a word."""
-    count = sum(file.startswith("figures/") for file in files)
-    return [f"figures/ ({count} files)"] if count else []
 
 
 def _counts(what: str, column: pd.Series) -> str:
