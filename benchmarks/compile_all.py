@@ -44,6 +44,14 @@ def use_every_kernel() -> None:
     for model in (ct.DawidSkene(), ct.DawidSkene(acceleration="squarem"), ct.DawidSkene(start="votes"), ct.OneCoin()):
         model.fit(votes)
     ct.MajorityVote().fit(votes)
+    table = votes.rename(columns={"task": "anchor", "worker": "rater"}).astype("str").assign(fov="f")
+    told = table[["anchor"]].drop_duplicates().assign(true="0")
+    ct.simulate(ct.make_experiment(table, told), 1)
+    crowd = table.assign(cohort="all", condition="all")
+    ct.agreement_table(crowd, n_replicates=2)
+    ct.pairwise_table(crowd, n_replicates=2)
+    for numbers in (rng.integers(0, 8, (50, 9)), rng.integers(0, 8, (50, 9)).astype(float)):
+        ct.krippendorff_alpha(numbers)
 
 
 if __name__ == "__main__":
