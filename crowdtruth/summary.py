@@ -147,9 +147,10 @@ def _describe_redundancy(results: ResultFolder) -> list[str]:
 
 
 def _describe_plan(results: ResultFolder) -> list[str]:
-    """The verdicts on all classes together; how many there are on single classes."""
+    """The verdicts asked for; else those on all classes together, and how many there are on single classes."""
     rows = results.table("plan")
-    overall = rows[rows["class"] == ""].to_dict("records") or rows.to_dict("records")
+    is_shown = (rows["class"] == "") | bool(results.record["options"]["target"])
+    overall = rows[is_shown].to_dict("records") or rows.to_dict("records")
     lines = [f"plan for {row['cohort']}, condition {row['condition']}: {row['verdict']}" for row in overall]
     more = len(rows) - len(overall)
     return [*lines, f"  {more} more verdicts, on single classes, in plan.csv"] if more else lines

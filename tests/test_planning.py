@@ -1,6 +1,4 @@
 import itertools
-import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,7 +23,6 @@ from crowdtruth.truth import DawidSkene, MajorityVote
 from tests.reference import planning as reference
 
 RECALL = Target("recall", "", 0.8)
-TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorials" / "how_many_raters.md"
 
 
 def pilot(
@@ -328,14 +325,3 @@ def test_answer__cannot_tell_where_replicates_go_past_the_pilot():
 def test_answer__cannot_tell_what_is_undefined():
     answer = _answer(of_curves([0.5, np.nan, 0.7], 0.01), Target("mcc", "", 0.6))
     assert answer.verdict == "cannot tell: mcc is undefined in this pilot"
-
-
-@pytest.mark.data
-def test_tutorial__shows_the_real_output(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    monkeypatch.setenv("CROWDTRUTH_DATA", str(data_dir.resolve()))
-    page = TUTORIAL.read_text(encoding="utf-8")
-    shown = {name: re.findall(rf"```{name}\n(.*?)```", page, flags=re.DOTALL) for name in ("python", "text")}
-    exec(compile("\n".join(shown["python"]), str(TUTORIAL), "exec"), {})
-    assert capsys.readouterr().out == "".join(shown["text"])

@@ -1,5 +1,7 @@
-"""The tutorial shows what the program prints."""
+"""The tutorials show what the program prints: commands and code are run in the order of the page."""
 
+import contextlib
+import io
 import re
 from pathlib import Path
 
@@ -8,24 +10,37 @@ from typer.testing import CliRunner
 
 from crowdtruth.cli import app
 
-PAGE = Path(__file__).parents[1] / "docs" / "tutorials" / "asthma.md"
+TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of the page in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+def outputs(page: str, data: Path) -> list[tuple[str, str]]:
+    """What the page shows and what comes out, for every command and every piece of code that is followed by a text."""
+    blocks = re.findall(r"```(console|python|text)\n(.*?)```", page, flags=re.DOTALL)
+    names: dict[str, object] = {}
+    found = []
+    printed = ""
+    for language, block in blocks:
+        if language == "console":
+            command, _, shown = block.replace("\\\n", "").partition("\n")
+            words = command.replace("$CROWDTRUTH_DATA", str(data)).split()
+            assert words[:2] == ["$", "crowdtruth"]
+            found.append((shown, CliRunner().invoke(app, words[2:]).stdout))
+        elif language == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as written:
+                exec(compile(block, "tutorial", "exec"), names)
+            printed = written.getvalue()
+        else:
+            found.append((block, printed))
+    return found
 
 
 @pytest.mark.data
+@pytest.mark.parametrize("name", ["asthma.md", "how_many_raters.md"])
 def test_tutorial__shows_the_real_output(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shown_command, _, shown_output = blocks("console")[0].replace("\\\n", "").partition("\n")
-    words = shown_command.replace("$CROWDTRUTH_DATA", str(data_dir.resolve())).split()
-    assert words[:2] == ["$", "crowdtruth"]
-    result = CliRunner().invoke(app, words[2:])
-    assert result.stdout == shown_output
-    code = "\n".join(blocks("python"))
-    exec(compile(code, str(PAGE), "exec"), {})
-    assert capsys.readouterr().out == "".join(blocks("text"))
+    both = outputs((TUTORIALS / name).read_text(encoding="utf-8"), data_dir.resolve())
+    assert len(both) >= 3
+    for shown, got in both:
+        assert got == shown
