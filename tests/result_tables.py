@@ -231,10 +231,23 @@ def redundancy(
 
 def plan(classes: Sequence[str], cohorts: list[str]) -> pd.DataFrame:
     rows = [
-        (cohort, "all", metric, name, 0.8, 4.0 + place, 3.0 + place, 6.0 + place, 100.0 * (4 + place), "reached")
+        (
+            cohort,
+            "all",
+            metric,
+            name,
+            0.8,
+            4.0 + place,
+            3.0 + place,
+            6.0 + place,
+            100.0 * (4 + place),
+            f"{4 + place} raters per FOV reach {metric} ≥ 0.80 ({3 + place} to {6 + place}); the cheapest cohort",
+        )
         for cohort in cohorts
         for place, (metric, name) in enumerate([("f1", ""), ("mcc", ""), *(("auroc", name) for name in classes[:4])])
     ]
-    rows.append((cohorts[0], "all", "auroc", "macro", 0.99, np.nan, np.nan, np.nan, np.nan, "the pilot cannot tell"))
+    rows.append(
+        (cohorts[0], "all", "auroc", "macro", 0.99, np.nan, np.nan, np.nan, np.nan, "cannot tell: too few FOVs")
+    )
     columns = ["cohort", "condition", "metric", "class", "target", "raters_per_fov", "low", "high", "cost", "verdict"]
     return pd.DataFrame(rows, columns=columns)

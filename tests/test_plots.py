@@ -171,9 +171,10 @@ def test_redundancy_curve__draws_the_median() -> None:
     assert plots.redundancy_curve(table).lines[0].get_ydata().tolist() == [0.5]
 
 
-def test_plan__says_what_cannot_be_told() -> None:
-    verdicts = [text.get_text() for text in plots.plan(TABLES["plan"]).texts]
-    assert [verdict.replace("\n", " ") for verdict in verdicts][-2:] == ["reached", "the pilot cannot tell"]
+def test_plan__says_what_to_plan_and_what_cannot_be_told() -> None:
+    words = [text.get_text() for text in plots.plan(TABLES["plan"]).texts]
+    assert words[0] == "4 (3 to 6), the cheapest cohort"
+    assert words[-1] == "cannot tell"
 
 
 def test_looks__differ_in_more_than_colour() -> None:
@@ -212,12 +213,57 @@ def test_figures_of__draws_what_there_is_under_names_fit_for_files() -> None:
     assert kinds == {
         "agreement", "sweep", "pairwise", "kappa", "rater_map", "self_agreement", "proportion_clicked", "raters",
         "precision_recall", "roc", "roc_conditions", "confusion", "anchor_confusion", "ease", "outlines_dice",
-        "outlines_iou", "redundancy", "redundancy_boxes", "plan",
+        "outlines_iou", "redundancy", "plan", "plan_classes",
     }  # fmt: skip
     for name, found in drawn.items():
         assert not set(name) & set(' /\\:*?"<>|')
         assert found.get_suptitle()
         assert found.get_supxlabel().startswith("generated")
+
+
+def test_figures_of__names_say_what_is_shown_and_are_never_numbered() -> None:
+    tables = result_tables({"P": 3, "NP": 4}, ["U", "B", "E"], ["tumor_any", "sTIL"], ["super"])
+    of_condition = {  # references as a run names them that judges each condition by the labels of a cohort under it
+        name: table.assign(reference="cohort:P@" + table["condition"]) if "reference" in table else table
+        for name, table in tables.items()
+    }
+    names = {name for name, _ in figures_of(of_condition)}
+    assert {"precision_recall", "raters-f1", "roc-NP-super"} <= names
+    assert not [name for name in names if name[-2:-1] == "-" and name[-1].isdigit()]
+    two = {name: table.assign(reference="gold") for name, table in tables.items() if "reference" in table}
+    both = {name: pd.concat([tables[name], table], ignore_index=True) for name, table in two.items()}
+    assert "raters-f1-gold" in {name for name, _ in figures_of(both)}
+
+
+def test_figures_of__confusions_and_ease_are_of_the_same_condition() -> None:
+    names = [name for name, _ in figures_of(TABLES) if name.split("-")[0] in ("confusion", "anchor_confusion", "ease")]
+    assert len({name.split("-")[-1] for name in names}) == 1
+
+
+def test_figures_of__overview_of_agreement_is_at_the_threshold_asked_for() -> None:
+    only = {"agreement": TABLES["agreement"]}
+    notes = [
+        dict(figures_of(only, **options))["agreement"].get_supxlabel()
+        for options in ({}, {"iou": 0.5, "min_detections": 3})
+    ]
+    assert [note.partition(" · ")[0] for note in notes] == [
+        "objects by IOU ≥ 0.25, marked by at least 1 of the cohort",
+        "objects by IOU ≥ 0.5, marked by at least 3 of the cohort",
+    ]
+
+
+def test_confusion_of_labels__classes_that_nothing_is_have_no_column() -> None:
+    counts = pd.DataFrame({"true": ["a", "b"], "assigned": ["b", "a"], "count": [3, 0]})
+    ax = plots.confusion_of_labels(counts)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a"]
+
+
+def test_kappa_heat_map__many_raters_have_shades_without_numbers() -> None:
+    tables = result_tables({"P": 30}, ["E"], ["a", "b"], ["raw"])
+    pairs = tables["pairwise"].query("scope == 'classification'")
+    ax = plots.kappa_heat_map(pairs)
+    assert not ax.texts
+    assert "black for" in ax.get_xlabel()
 
 
 def test_figures_of__no_tables_no_figures() -> None:

@@ -101,7 +101,10 @@ def raters_per_object(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, 
 
 
 def _square(table: pd.DataFrame, column: str, taxonomy: Taxonomy | None) -> pd.DataFrame:
-    """assigned × true, summed; classes in the taxonomy's order, misses and objects that are not there last."""
+    """assigned × true, summed; classes in the taxonomy's order, misses and objects that are not there last.
+
+    Classes that nothing is, and those that nothing is called, have no column and no row.
+    """
     names = {*table["true"], *table["assigned"]} - {"", UNDETECTED}
     order = list(dict.fromkeys([*table["true"], *table["assigned"]]))
     level = str(table["grouping"].iloc[0]) if "grouping" in table and len(table) else "raw"
@@ -111,7 +114,10 @@ def _square(table: pd.DataFrame, column: str, taxonomy: Taxonomy | None) -> pd.D
     summed = table.groupby(["assigned", "true"], observed=True)[column].sum().unstack(fill_value=0)
     rows = classes + [UNDETECTED] * (UNDETECTED in set(table["assigned"]))
     columns = classes + [""] * ("" in set(table["true"]))
-    return summed.reindex(index=rows, columns=columns).astype(float).fillna(0.0).rename(columns={"": _NO_OBJECT})
+    square = summed.reindex(index=rows, columns=columns).astype(float).fillna(0.0)
+    if square.to_numpy().any():
+        square = square.loc[square.any(axis=1), square.any(axis=0)]
+    return square.rename(columns={"": _NO_OBJECT})
 
 
 def _start(ax: Axes | None, shape: tuple[int, int]) -> Axes:

@@ -112,7 +112,9 @@ def _start(
     """Axes with their label, and the look of each class; the table is checked."""
     checked(table, ["class", "at_least", column], "ease")
     one_of_each(table, _ONE, "ease")
-    looks = class_looks(values_of(table, "class"), taxonomy, str((values_of(table, "grouping") or ["raw"])[0]))
+    found = table[numbers(table, column) > 0]  # classes of which nothing was found would be lines along 0
+    level = str((values_of(table, "grouping") or ["raw"])[0])
+    looks = class_looks(values_of(found if len(found) else table, "class"), taxonomy, level)
     ax = axes(ax)
     ax.set_xlabel("found by at least … raters")
     return ax, looks

@@ -11,16 +11,24 @@ from matplotlib.figure import Figure
 
 from crowdtruth.plots import gallery_agreement, gallery_quality
 from crowdtruth.plots.drawing import joined
+from crowdtruth.plots.gallery_rows import OVERVIEW, chosen_rows
 from crowdtruth.plots.panels import Drawn, Tables
 from crowdtruth.plots.style import GREY, RC, SMALL
 from crowdtruth.taxonomy import Taxonomy
 
 
-def figures_of(tables: Tables, taxonomy: Taxonomy | None = None, *, data: str = "") -> Iterator[tuple[str, Figure]]:
+def figures_of(
+    tables: Tables,
+    taxonomy: Taxonomy | None = None,
+    *,
+    data: str = "",
+    iou: float | None = None,
+    min_detections: int = 1,
+) -> Iterator[tuple[str, Figure]]:
     """Every figure for which the tables are there, one after the other.
 
     Where a table has several groupings of classes, most figures show the first level of the taxonomy in it. What is
-    taken for what, and what is easily found, is shown under the condition of most objects; other conditions and
+    taken for what, and what is easily found, is shown under the one condition with most marks; other conditions and
     groupings are drawn by the functions of these figures.
 
     Parameters
@@ -28,6 +36,8 @@ def figures_of(tables: Tables, taxonomy: Taxonomy | None = None, *, data: str = 
     tables : tables of a result folder by name, ``agreement``, ``pairwise``, …; other names are ignored
     taxonomy : for colours, order and grouping of classes
     data : which data these are, for the note of each figure
+    iou, min_detections : clustering threshold and least number of detections of the run, for the overview of agreement;
+        default: the loosest threshold, and 1
 
     Yields
     ------
@@ -48,6 +58,7 @@ def figures_of(tables: Tables, taxonomy: Taxonomy | None = None, *, data: str = 
     ['rater_map-E']
     """
     seen: set[str] = set()
+    tables = chosen_rows(tables, iou=iou, min_detections=min_detections)
     for table, draw in _KINDS:
         if table not in tables or tables[table].empty:
             continue
@@ -87,7 +98,7 @@ def _lay_out(figure: Figure) -> None:
 
 
 _KINDS: tuple[tuple[str, Callable[[Tables, Taxonomy | None], Iterator[Drawn]]], ...] = (
-    ("agreement", gallery_agreement.draw_agreement),
+    (OVERVIEW, gallery_agreement.draw_agreement),
     ("agreement", gallery_agreement.draw_sweep),
     ("pairwise", gallery_agreement.draw_pairwise),
     ("rater_map", gallery_agreement.draw_rater_map),

@@ -8,10 +8,12 @@ import pandas as pd
 
 from crowdtruth.plots import agreement, pairs
 from crowdtruth.plots.drawing import interval_words, joined, numbers, values_of
+from crowdtruth.plots.gallery_rows import OVERVIEW
 from crowdtruth.plots.panels import (
     Drawn,
     Tables,
     classification_scope,
+    drop_repeated_legends,
     each_of,
     file_name,
     leading_grouping,
@@ -25,9 +27,9 @@ from crowdtruth.taxonomy import Taxonomy
 
 def draw_agreement(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """Agreement of each cohort under each condition, at one threshold and least number of detections."""
-    table = tables["agreement"]
+    table = tables[OVERVIEW]
     for statistic in [name for name in ("alpha", "ac1") if name in values_of(table, "statistic")]:
-        rows = _usual(table[table["statistic"] == statistic])
+        rows = table[table["statistic"] == statistic]
         scopes = values_of(rows, "scope") or [""]
         n_rows = max(rows.groupby([c for c in ("condition", "grouping") if c in rows]).ngroups, 1)
         n_rows *= max(rows["cohort"].nunique(), 1)
@@ -35,29 +37,21 @@ def draw_agreement(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]
         for scope, ax in zip(scopes, panels, strict=True):
             agreement.agreement_points(rows[rows["scope"] == scope] if scope else rows, ax=ax)
             title_panel(ax, f"{agreement.SCOPES.get(scope, scope)}\n")
+        drop_repeated_legends(panels)
         words = agreement.STATISTICS.get(statistic, statistic)
         name = "agreement" if statistic == "alpha" else f"agreement-{statistic}"
-        yield Drawn(name, figure, f"Do the raters agree? {words}", joined([_usual_words(rows), interval_words(rows)]))
+        yield Drawn(
+            name, figure, f"Do the raters agree? {words}", joined([_threshold_words(rows), interval_words(rows)])
+        )
 
 
-def _usual(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the threshold and number of detections that most rows have; of equals 2 detections and the lowest IOU."""
-    keys = [column for column in ("threshold", "min_detections") if column in rows]
-    if not keys:
-        return rows
-    sizes = rows.groupby(keys, dropna=False).size().reset_index(name="n")
-    least = numbers(sizes, "min_detections")
-    order = np.lexsort((np.nan_to_num(numbers(sizes, "threshold"), nan=2.0), least, least != 2, -sizes["n"]))
-    return rows.merge(sizes.iloc[order[:1]][keys], on=keys)
-
-
-def _usual_words(rows: pd.DataFrame) -> str:
+def _threshold_words(rows: pd.DataFrame) -> str:
     """Threshold and least number of detections of rows that have one of each."""
     found = []
     if np.isfinite(numbers(rows, "threshold")).any():
         found.append(f"objects by IOU ≥ {numbers(rows, 'threshold')[0]:g}")
     if "min_detections" in rows and len(rows):
-        found.append(f"marked by at least {numbers(rows, 'min_detections')[0]:.0f}")
+        found.append(f"marked by at least {numbers(rows, 'min_detections')[0]:.0f} of the cohort")
     return ", ".join(found)
 
 
@@ -80,12 +74,14 @@ def draw_sweep(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
 
 def _sweep_row(rows: pd.DataFrame, words: str, scopes: list[Any], panels: list[Any]) -> None:
     """Number of objects, and agreement in each scope, of one cohort under one condition."""
+    rows = rows[rows["n_anchors"] > 0]
     of_scope = [rows[rows["scope"] == scope] if scope else rows for scope in scopes]
     agreement.anchors_by_detections(of_scope[0], ax=panels[0])
     title_panel(panels[0], joined([words, "objects"]))
     for scope, own, ax in zip(scopes, of_scope, panels[1:], strict=False):
         agreement.agreement_by_detections(own, ax=ax)
         title_panel(ax, joined([words, agreement.SCOPES.get(scope, scope)]))
+    drop_repeated_legends([*panels[1 : 1 + len(scopes)], panels[0]])
 
 
 def draw_pairwise(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:

@@ -15,7 +15,6 @@ from crowdtruth.plots.panels import (
     by_condition,
     each_of,
     file_name,
-    fullest_condition,
     leading_grouping,
     panels_of,
     title_panel,
@@ -35,9 +34,14 @@ def draw_raters(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
             def draw(own: pd.DataFrame, ax: Any, metric: str = metric) -> Any:
                 return raters.rater_forest(own, metric=metric, ax=ax)
 
-            figure = by_condition(rows, draw, width=5.6, height=height)
+            figure = by_condition(rows, draw, width=4.3, height=height)
             note = joined([words_of(of), interval_words(rows.rename(columns={f"{metric}_low": "low"}))])
-            yield Drawn(file_name("raters", metric), figure, f"How good is each rater? {raters.SCORES[metric]}", note)
+            yield Drawn(
+                file_name("raters", metric, *_if_several(table, of)),
+                figure,
+                f"How good is each rater? {raters.SCORES[metric]}",
+                note,
+            )
 
 
 def draw_curves(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
@@ -50,19 +54,20 @@ def draw_curves(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
         def draw_detection(own: pd.DataFrame, ax: Any) -> Any:
             return curves.precision_recall(own, raters=_raters_of(tables, own), accuracy=accuracy, ax=ax)
 
-        figure = by_condition(rows, draw_detection, width=5.8, height=3.7)
+        figure = by_condition(rows, draw_detection, width=3.9, height=3.7)
         title = "Are objects found? Raters, and the labels inferred from them"
         note = joined([words_of(of, skip=("grouping",)), bands, "dashed: share of objects"])
-        yield Drawn("precision_recall", figure, title, note)
+        yield Drawn(file_name("precision_recall", *_if_several(detection, of)), figure, title, note)
     named = without_raw(table[table["curve"] == "roc"])
     for of, rows in each_of(named, ["who", "reference", "grouping"]):
 
         def draw_classes(own: pd.DataFrame, ax: Any) -> Any:
             return curves.roc(own, accuracy=accuracy, taxonomy=taxonomy, ax=ax)
 
-        figure = by_condition(rows, draw_classes, width=6.0, height=3.7)
+        figure = by_condition(rows, draw_classes, width=3.9, height=3.7)
         title = "Are objects named rightly? Labels inferred from the raters of a cohort"
-        yield Drawn(file_name("roc", of["who"], of["grouping"]), figure, title, joined([words_of(of), bands]))
+        name = file_name("roc", of["who"], of["grouping"], *_if_several(named, of))
+        yield Drawn(name, figure, title, joined([words_of(of), bands]))
         pooled = rows[rows["class"].isin(["micro", "macro"])]
         if pooled["condition"].nunique() > 1:
             yield _roc_by_condition(of, pooled, accuracy, bands)
@@ -79,7 +84,7 @@ def _raters_of(tables: Tables, rows: pd.DataFrame) -> pd.DataFrame | None:
 def _roc_by_condition(of: dict[str, str], rows: pd.DataFrame, accuracy: pd.DataFrame | None, bands: str) -> Drawn:
     """Micro and macro curves of all conditions over each other. (Figure 4e)"""
     kinds = values_of(rows, "class")
-    figure, panels = panels_of(len(kinds), width=6.0, per_row=2)
+    figure, panels = panels_of(len(kinds), width=5.6, per_row=2)
     for kind, ax in zip(kinds, panels, strict=True):
         curves.roc(rows[rows["class"] == kind], accuracy=accuracy, ax=ax)
         title_panel(ax, kind)
@@ -90,32 +95,42 @@ def _roc_by_condition(of: dict[str, str], rows: pd.DataFrame, accuracy: pd.DataF
 def draw_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """What they called X. (Figures 3c, S7a)"""
     keys = ["cohort", "condition", "reference", "grouping"]
-    for of, rows in each_of(fullest_condition(leading_grouping(tables["rater_confusion"], taxonomy), "count"), keys):
+    for of, rows in each_of(leading_grouping(tables["rater_confusion"], taxonomy), keys):
         ax = confusion.confusion_of_labels(rows, taxonomy=taxonomy)
         title = "What is the true class of what they called X?"
-        yield Drawn(file_name("confusion", of["cohort"], of["condition"]), ax.figure, title, words_of(of))
+        yield Drawn(file_name("confusion", of["cohort"], of["condition"]), ax.figure, title, _of_one(tables, of))
 
 
 def draw_anchor_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """What the typical X is called. (Figures 3c, S7b)"""
     keys = ["cohort", "condition", "reference", "grouping"]
-    for of, rows in each_of(
-        fullest_condition(leading_grouping(tables["anchor_confusion"], taxonomy), "n_anchors"), keys
-    ):
+    for of, rows in each_of(leading_grouping(tables["anchor_confusion"], taxonomy), keys):
         ax = confusion.raters_per_object(rows, taxonomy=taxonomy)
         title = "How many raters find the typical X, and what do they call it?"
-        yield Drawn(file_name("anchor_confusion", of["cohort"], of["condition"]), ax.figure, title, words_of(of))
+        name = file_name("anchor_confusion", of["cohort"], of["condition"])
+        yield Drawn(name, ax.figure, title, _of_one(tables, of))
 
 
 def draw_ease(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
     """Ease of detection. (Figure S8)"""
     keys = ["cohort", "condition", "reference", "grouping"]
-    for of, rows in each_of(fullest_condition(leading_grouping(tables["ease"], taxonomy), "n_objects"), keys):
+    for of, rows in each_of(leading_grouping(tables["ease"], taxonomy), keys):
         figure, panels = panels_of(2, width=5.6, per_row=2)
         ease.ease_cumulative(rows, taxonomy=taxonomy, ax=panels[0])
         ease.ease_composition(rows, taxonomy=taxonomy, ax=panels[1])
         yield Drawn(file_name("ease", of["cohort"], of["condition"]), figure, "Which objects are easily found?",
-                    joined([words_of(of), interval_words(rows)]))  # fmt: skip
+                    joined([_of_one(tables, of), interval_words(rows)]))  # fmt: skip
+
+
+def _of_one(tables: Tables, of: Mapping[str, str]) -> str:
+    """What rows are of, in words, and why they are of this condition where there are others."""
+    several = any(len(values_of(tables[name], "condition")) > 1 for name in ("raters", "curves") if name in tables)
+    return joined([words_of(of), "the condition with most marks" if several else ""])
+
+
+def _if_several(table: pd.DataFrame, of: Mapping[str, str]) -> list[str]:
+    """The reference, for a file's name, where the table has several."""
+    return [of["reference"]] if len(values_of(table, "reference")) > 1 else []
 
 
 def draw_segmented(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
@@ -158,7 +173,7 @@ def draw_outlines(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
 
 
 def draw_redundancy(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
-    """Curves by metric, and boxes for one class each. (Figure 3e)"""
+    """Curves, a panel for each metric. (Figure 3e)"""
     for of, rows in each_of(
         leading_grouping(tables["redundancy"], taxonomy), ["cohort", "condition", "reference", "grouping"]
     ):
@@ -175,24 +190,6 @@ def draw_redundancy(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn
         note = joined([words_of(of), "lines: median of realizations; bands: 95 % of them"])
         title = "How many raters per FOV are enough?"
         yield Drawn(file_name("redundancy", of["cohort"], of["condition"]), figure, title, note)
-        yield _redundancy_boxes(of, wanted, taxonomy, title)
-
-
-def _redundancy_boxes(
-    of: dict[str, str], wanted: Mapping[str, pd.DataFrame], taxonomy: Taxonomy | None, title: str
-) -> Drawn:
-    """Boxes of realizations, a panel for each metric and class. (Figure 3e)"""
-    singles = [
-        own
-        for metric in ("f1", "mcc", "auroc")
-        if metric in wanted
-        for _, own in wanted[metric].groupby("class", sort=False)
-    ]
-    figure, panels = panels_of(len(singles), width=3.8, height=2.6)
-    for own, ax in zip(singles, panels, strict=True):
-        redundancy.redundancy_boxes(own, taxonomy=taxonomy, ax=ax)
-    note = joined([words_of(of), "boxes: quartiles of realizations"])
-    return Drawn(file_name("redundancy_boxes", of["cohort"], of["condition"]), figure, title, note)
 
 
 def _target(tables: Tables, of: Mapping[str, str], metric: str) -> float | None:
@@ -205,6 +202,11 @@ def _target(tables: Tables, of: Mapping[str, str], metric: str) -> float | None:
 
 
 def draw_plan(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
-    """The plan."""
-    ax = redundancy.plan(tables["plan"])
-    yield Drawn("plan", ax.figure, "How many raters per FOV reach the target?", "bars: 95 % of what the pilot allows")
+    """The plan, for all classes together and for each. Targets that the pilot leaves undefined are left out."""
+    table = tables["plan"]
+    table = table[np.isfinite(numbers(table, "target"))]
+    note = "bars: the numbers that fit this pilot (90 % band); at the right: the number to plan"
+    for name, rows in (("plan", table[table["class"] == ""]), ("plan_classes", table[table["class"] != ""])):
+        if len(rows):
+            ax = redundancy.plan(rows)
+            yield Drawn(name, ax.figure, "How many raters per FOV reach the target?", note)

@@ -53,14 +53,16 @@ _SIDES = (
     (1, 2),
     (-1, -2),
 )
-_LABELS_FOR = 60  # raters: above it, no numbers in the cells
+_LABELS_FOR = 25  # raters: above it, no numbers in the cells, which nobody could read
+_LEAST_CELL = 0.2  # inches
 
 
 @styled
 def kappa_heat_map(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Cohen's kappa of every two raters below the diagonal, the number of objects they share above it.
 
-    Raters stand by cohort, in a cohort by their median kappa, the highest first.
+    Raters stand by cohort, in a cohort by their median kappa, the highest first. Of more than 25 raters the numbers
+    themselves are left out, and what is shared is a shade of grey.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ def kappa_heat_map(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     checked(table, ["first", "second", "first_cohort", "second_cohort", "n_anchors", "kappa"], "pairwise")
     one_of_each(table, _PAIR, "pairwise")
     raters = _ordered_raters(table)
-    side = max(3.2, _CELL * min(len(raters), _LABELS_FOR) + 1.6)
+    has_numbers = len(raters) <= _LABELS_FOR
+    side = max(3.2, min((_CELL if has_numbers else _LEAST_CELL) * len(raters), 14) + 1.6)
     ax = axes(ax, (side + 0.9, side))
     if nothing_to_draw(ax, table, "kappa"):
         return ax
@@ -100,11 +103,14 @@ def kappa_heat_map(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     )
     bar.set_label("Cohen's kappa (below the diagonal)", fontsize=SMALL + 1)
     bar.ax.tick_params(labelsize=SMALL)
-    if len(raters) <= _LABELS_FOR:
+    if has_numbers:
         write_cells(ax, kappa, mesh, "{:.2f}")
         write_cells(ax, shared, None, "{:.0f}")
+    else:
+        ax.pcolormesh(np.ma.masked_invalid(shared), cmap="Greys", vmin=0, edgecolors="white", linewidth=0.4)
     _name_raters(ax, raters)
-    ax.set_xlabel("above the diagonal: objects both were asked about", color=GREY, fontsize=SMALL + 1)
+    span = "" if has_numbers else f", white for 0, black for {np.nanmax(shared):,.0f}"
+    ax.set_xlabel(f"above the diagonal: objects both were asked about{span}", color=GREY, fontsize=SMALL + 1)
     return ax
 
 

@@ -159,7 +159,7 @@ def _finish(ax: Axes, table: pd.DataFrame, target: float | None) -> None:
 
 @styled
 def plan(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """How many raters per FOV reach each target, with their band and what the pilot can tell.
+    """How many raters per FOV reach each target, with their band; the number, or that none is told, at the right.
 
     Parameters
     ----------
@@ -179,28 +179,21 @@ def plan(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     'raters per FOV'
     """
     checked(table, ["cohort", "metric", "class", "target", "raters_per_fov", "low", "high", "verdict"], "plan")
-    ax = axes(ax, (7.6, 1.3 + 1.5 * ROW * len(table)))
+    ax = axes(ax, (7.6, 1.1 + ROW * len(table)))
     ax.set_xlabel("raters per FOV")
     if table.empty:
         nothing_to_draw(ax, table)
         return ax
     looks, drawn = cohort_looks(values_of(table, "cohort")), numbers(table, "raters_per_fov")
     low, high = numbers(table, "low"), numbers(table, "high")
-    for place, cohort in enumerate(table["cohort"]):
-        look = looks[str(cohort)]
+    for place, row in enumerate(table.to_dict("records")):
+        look = looks[str(row["cohort"])]
         if np.isfinite(low[place]) and np.isfinite(high[place]):
             ax.hlines(place, low[place], high[place], color=look.edge, linewidth=4, alpha=0.35)
-        ax.plot(
-            drawn[place],
-            place,
-            look.marker,
-            color=look.color,
-            markeredgecolor=look.edge,
-            markersize=6,
-            linestyle="none",
-        )
-        ax.text(1.01, place, wrapped(str(table["verdict"].iloc[place]), 26, 2), transform=ax.get_yaxis_transform(),
-                va="center", fontsize=SMALL, color=GREY)  # fmt: skip
+        ax.plot(drawn[place], place, look.marker, color=look.color, markeredgecolor=look.edge, markersize=6,
+                linestyle="none")  # fmt: skip
+        words = _advice(str(row["verdict"]), drawn[place], low[place], high[place])
+        ax.text(1.01, place, words, transform=ax.get_yaxis_transform(), va="center", fontsize=SMALL, color=GREY)
     ax.set_yticks(range(len(table)), [_target_words(row) for row in table.to_dict("records")])
     ax.set_ylim(len(table) - 0.5, -0.5)
     ends = np.concatenate([drawn, high])
@@ -210,8 +203,17 @@ def plan(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def _advice(verdict: str, raters: float, low: float, high: float) -> str:
+    """The number to plan with its band, or what the verdict says before its reason."""
+    if not np.isfinite(raters):
+        return wrapped(verdict.partition(":")[0], 40, 1)
+    band = f" ({low:.0f} to {high:.0f})" if np.isfinite(low) and np.isfinite(high) else ""
+    return f"{raters:.0f}{band}" + ", the cheapest cohort" * ("the cheapest" in verdict)
+
+
 def _target_words(row: dict[Any, Any]) -> str:
     """A target in words: cohort, condition, metric, class and value."""
     name = wrapped(str(row["class"]), 22, 1) if row["class"] else ""
+    number = "–" if pd.isna(row["target"]) else f"{row['target']:.2f}"
     who = joined([str(row["cohort"]), str(row.get("condition", "")) if row.get("condition") != "all" else ""], ", ")
-    return joined([who, METRICS.get(str(row["metric"]), str(row["metric"])), name], ", ") + f" ≥ {row['target']:.2f}"
+    return joined([who, METRICS.get(str(row["metric"]), str(row["metric"])), name], ", ") + f" ≥ {number}"
