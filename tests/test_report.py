@@ -19,10 +19,12 @@ from crowdtruth.report import render_report, write_report
 from crowdtruth.report.agreement import agreement
 from crowdtruth.report.confusions import confusions
 from crowdtruth.report.crops import PIXEL_LIMIT, crop_images
+from crowdtruth.report.differences import ACCURACY, AGREEMENT, COHORTS, CONDITIONS, differences
 from crowdtruth.report.drift import drifts
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.hardest import as_script_data, hardest, view_around
 from crowdtruth.report.inputs import Inputs
+from crowdtruth.report.overview import overview
 from crowdtruth.report.ranking import rank_anchors
 from crowdtruth.report.raters import raters
 from crowdtruth.report.redundancy import redundancy
@@ -72,7 +74,8 @@ def rater_rows(recalls: dict[str, float], *, low: float = 0.01, high: float = 0.
         row |= {f"{name}_{end}": np.nan for name in row for end in ("low", "high")}
         row |= {"recall": recall, "recall_low": recall - low, "recall_high": recall + high}
         rows.append({"rater": rater, "cohort": "P", "condition": "all", "reference": "gold", "in_reference": False,
-                     "n_fovs": 4, "n_annotations": 20, **row, "resampled": "fov"})  # fmt: skip
+                     "n_fovs": 4, "n_annotations": 20, "n_true_positive": round(20 * recall), "n_false_positive": 0,
+                     "n_false_negative": 20 - round(20 * recall), **row, "resampled": "fov"})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -170,14 +173,28 @@ def test_raters__compares_with_the_median_of_the_cohort_where_the_interval_tells
     cards = {
         card.rater: card for card in raters(inputs_of(raters=rater_rows({"x": 0.5, "y": 0.7, "z": 0.9}))).body["cards"]
     }
-    assert cards["x"].sentences == ["Finds 50 of 100 objects.", "Compared with the median of P: finds fewer objects."]
-    assert cards["y"].sentences == ["Finds 70 of 100 objects.", "No clear difference from the median of P."]
+    assert cards["x"].sentences == ["Finds 10 of 20 objects.", "Compared with the median of P: finds fewer objects."]
+    assert cards["y"].sentences == ["Finds 14 of 20 objects.", "No clear difference from the median of P."]
     assert [card.is_below for card in cards.values()] == [True, False, False]
 
 
 def test_raters__two_raters_have_no_median_to_be_compared_with() -> None:
     cards = raters(inputs_of(raters=rater_rows({"x": 0.5, "y": 0.9}))).body["cards"]
-    assert [card.sentences for card in cards] == [["Finds 50 of 100 objects."], ["Finds 90 of 100 objects."]]
+    assert [card.sentences for card in cards] == [["Finds 10 of 20 objects."], ["Finds 18 of 20 objects."]]
+
+
+def test_raters__names_what_is_found_in_counts_over_all_conditions() -> None:
+    scores = rater_rows({"x": 0.5}).assign(class_accuracy=0.8)
+    both = pd.concat([scores, scores.assign(condition="later")], ignore_index=True)
+    assert raters(inputs_of(raters=both)).body["cards"][0].sentences == [
+        "Finds 20 of 40 objects and names 16 of these rightly."
+    ]
+
+
+def test_raters__a_crowd_table_has_answers_only() -> None:
+    missing = dict.fromkeys(("recall", "n_fovs", "n_true_positive", "n_false_negative"), np.nan)
+    scores = rater_rows({"x": 0.5}).assign(class_accuracy=0.8, **missing)
+    assert raters(inputs_of(raters=scores)).body["cards"][0].sentences == ["Answers 80 % of the tasks rightly."]
 
 
 def test_raters__warns_where_they_made_their_own_reference() -> None:
@@ -262,24 +279,84 @@ def test_suggestions__says_in_words_what_clearly_changes() -> None:
     assert suggestions(of_two_conditions(before, after)).words[-1] == "From all to later, P find more objects."
 
 
+def difference_rows(
+    value: float, low: float, high: float, *, measure: str = "raters", by: str = "conditions", **of: object
+) -> pd.DataFrame:
+    """One row of differences.csv: E minus U among P, or NP minus P under E."""
+    names = {"cohort": "P", "condition": "", "first": "E", "second": "U"}
+    if by == "cohorts":
+        names = {"cohort": "", "condition": "E", "first": "NP", "second": "P"}
+    metric, scope = {"raters": ("recall", ""), "agreement": ("alpha", "classification")}[measure]
+    row = {"measure": measure, "metric": metric, "scope": scope, "class": "", "grouping": "raw", "by": by, **names}
+    return pd.DataFrame([{**row, "value": value, "low": low, "high": high, "n_groups": 9, "resampled": "fov", **of}])
+
+
+CLICKS = pd.DataFrame({"first_condition": ["U"], "second_condition": ["E"], "proportion_clicked": [0.4]})
+
+
+def test_differences__say_in_counts_what_more_suggestions_change() -> None:
+    rows = pd.concat([difference_rows(0.031, 0.0104, 0.05), difference_rows(0.1, 0.02, 0.2, measure="agreement")])
+    found = differences(inputs_of(differences=rows, self_agreement=CLICKS), CONDITIONS, {**AGREEMENT, **ACCURACY})
+    assert found is not None
+    assert found.sentences == [
+        "With E rather than U, P agreed more on the class (alpha by 0.10, 0.02 to 0.20) and found 3 more of 100 "
+        "objects (1 to 5)."
+    ]
+    assert [(pair.first, pair.second, pair.n_groups) for pair in found.pairs] == [("U", "E", 9)]
+
+
+def test_differences__are_the_same_whichever_side_the_table_has_first() -> None:
+    other = difference_rows(-0.031, -0.05, -0.0104, first="U", second="E")
+    tables = [{"differences": rows, "self_agreement": CLICKS} for rows in (difference_rows(0.031, 0.0104, 0.05), other)]
+    one, same = (differences(inputs_of(**found), CONDITIONS, ACCURACY) for found in tables)
+    assert one == same
+
+
+def test_differences__of_cohorts_name_both_and_zero_in_the_interval_is_no_difference() -> None:
+    clear = differences(inputs_of(differences=difference_rows(-0.2, -0.3, -0.1, by="cohorts")), COHORTS, ACCURACY)
+    assert clear is not None
+    assert clear.sentences == ["Under E, compared with P, NP found 20 fewer of 100 objects (10 to 30)."]
+    unclear = differences(inputs_of(differences=difference_rows(-0.2, -0.3, 0.1, by="cohorts")), COHORTS, ACCURACY)
+    assert unclear is not None
+    assert unclear.sentences == ["No clear difference between cohorts: every interval holds 0."]
+
+
+def test_differences__none_where_the_table_has_none_of_the_kind() -> None:
+    assert differences(inputs_of(), COHORTS, ACCURACY) is None
+    assert differences(inputs_of(differences=difference_rows(0.1, 0.0, 0.2)), COHORTS, ACCURACY) is None
+
+
+def test_overview__certainty_is_a_count() -> None:
+    assert "0 of 1 objects have a label that is at least 95 % probable" in overview(inputs_of()).words[-1]
+
+
 def test_redundancy__band_is_that_of_the_draws_and_the_plan_a_sentence() -> None:
     draws = pd.DataFrame({"realization": range(41), "value": np.linspace(0.5, 0.9, 41)})
     draws = draws.assign(cohort="P", condition="all", reference="gold", grouping="raw", raters_per_fov=2, n_fovs=7,
                          n_unique_raters=3, metric="f1", **{"class": ""})  # fmt: skip
     plan = pd.DataFrame([{"cohort": "P", "condition": "all", "metric": "f1", "class": "", "target": 0.7, "low": 2.0,
-                          "raters_per_fov": 3.0, "high": 4.0, "cost": np.nan, "verdict": "enough"}])  # fmt: skip
+                          "raters_per_fov": 3.0, "high": 4.0, "cost": 21.0,
+                          "verdict": "fits; the cheapest cohort"}])  # fmt: skip
+    plan = pd.concat([plan, plan.assign(**{"class": "a", "metric": "recall"})], ignore_index=True)
     section = redundancy(inputs_of(redundancy=draws, plan=plan))
     assert str(section.body["curves"][0]["lines"][0]["values"][0]) == "0.70 (0.51 to 0.89)"
-    assert section.next_steps == [
-        "For Objects found (F1) of at least 0.70 with raters of P: plan 3 raters per FOV (2 to 4)."
+    assert section.next_steps == ["P: fits; the cheapest cohort."]
+    rows = [section.body[name][0] for name in ("plan", "of_classes")]
+    assert [(row["what"], row["raters"], row["cost"]) for row in rows] == [
+        ("Objects found (F1)", "3 (2 to 4)", "21"),
+        ("Share found of a", "3 (2 to 4)", "21"),
     ]
+    assert rows[0]["is_cheapest"]
+    assert not section.body["curves"][0]["is_own"]
+    for own in ("cohort:own", "cohort:P@all"):
+        assert redundancy(inputs_of(redundancy=draws.assign(reference=own))).body["curves"][0]["is_own"]
 
 
 def test_redundancy__a_pilot_that_cannot_tell_says_so() -> None:
     plan = pd.DataFrame([{"cohort": "P", "condition": "all", "metric": "f1", "class": "", "target": 0.7,
                           **dict.fromkeys(("low", "raters_per_fov", "high", "cost"), np.nan),
                           "verdict": "cannot tell"}])  # fmt: skip
-    assert redundancy(inputs_of(plan=plan)).next_steps[0].endswith("raters of P: cannot tell.")
+    assert redundancy(inputs_of(plan=plan)).next_steps == ["P: cannot tell."]
 
 
 def truth_and_votes(votes: dict[str, list[str]], fov_of: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -217,6 +217,15 @@ def test_report__fits_the_window(opened: Opened, width: int, scheme: str) -> Non
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
 
 
+def test_report__prints_what_is_folded_away(opened: Opened) -> None:
+    count = "document.querySelectorAll('details:not([open])').length"
+    folded = opened.page.evaluate(count)
+    opened.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert (folded > 0, opened.page.evaluate(count)) == (True, 0)
+    opened.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert opened.page.evaluate(count) == folded
+
+
 def test_report__text_stands_out_from_its_ground(opened: Opened) -> None:
     contrast = """() => {
       const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;

@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth.agreement import agreement_level
+from crowdtruth.report.differences import AGREEMENT, COHORTS, differences
 from crowdtruth.report.figures import figures_of
-from crowdtruth.report.inputs import Inputs, Section, in_order
+from crowdtruth.report.inputs import Inputs, Section, at_level, in_order
 from crowdtruth.report.words import Estimate, as_float, estimate_of, joined, median, number
 
 _NAME, _TITLE = "agreement", "Do the raters agree?"
@@ -40,7 +41,10 @@ def agreement(inputs: Inputs) -> Section:
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
     table = _of_the_run(inputs.table("agreement"), inputs)
     rows = _rows(table[table["statistic"] == "alpha"])
-    body = {"rows": rows, "all": _all_rows(table), "pairs": _pairs(inputs), "level": inputs.level}
+    body = {
+        "rows": rows, "all": _all_rows(table), "pairs": _pairs(inputs), "level": inputs.level,
+        "differences": differences(inputs, COHORTS, AGREEMENT),
+    }  # fmt: skip
     words = _words(rows)
     return Section(_NAME, _TITLE, words, body, figures, _next_steps(rows), brief=words[-1] if words else "")
 
@@ -54,14 +58,6 @@ def _of_the_run(table: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
     found = table["min_detections"]
     table = table[found == (least if (found == least).any() else found.min())]
     return at_level(table, inputs.level)
-
-
-def at_level(table: pd.DataFrame, level: str) -> pd.DataFrame:
-    """The rows of a grouping; of the first one where it is not there."""
-    if "grouping" not in table or table.empty:
-        return table
-    found = table["grouping"].astype("str")
-    return table[found == (level if level in set(found) else found.iloc[0])]
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -103,6 +99,9 @@ def _words(rows: list[dict[str, Any]]) -> list[str]:
 
 def _by_cohort(rows: list[dict[str, Any]], several: bool) -> list[str]:
     """Words for each cohort; conditions are named where the words differ between them."""
+    found = {row["level"].split(" (")[0] for row in rows}
+    if len(found) == 1:
+        return [found.pop() + (" in all cohorts" if several else "")]
     words = []
     for cohort in dict.fromkeys(row["cohort"] for row in rows):
         conditions: dict[str, list[str]] = {}

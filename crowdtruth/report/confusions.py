@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crowdtruth.report.agreement import at_level
-from crowdtruth.report.inputs import Inputs
+from crowdtruth.report.inputs import Inputs, at_level
+from crowdtruth.report.words import reference_words
 from crowdtruth.taxonomy import UNDETECTED
 
 NO_OBJECT = "no object"
@@ -38,7 +38,7 @@ def confusions(inputs: Inputs) -> dict[str, Heat]:
     """The confusion of each rater over all conditions: against the reference, else against the inferred labels."""
     if inputs.has("rater_confusion"):
         table = at_level(inputs.table("rater_confusion"), inputs.level).rename(columns={"who": "rater"})
-        source = f"against the reference “{table['reference'].iloc[0]}”"
+        source = "against " + reference_words(*(str(table[name].iloc[0]) for name in ("reference", "condition")))
     elif inputs.has("confusion"):
         table, source = inputs.table("confusion"), "against the inferred labels of the cohort, in raw classes"
     else:

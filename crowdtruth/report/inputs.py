@@ -126,3 +126,11 @@ def in_order(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[tuple[st
     """The groups of a table by text columns, in order of first appearance."""
     groups = table.groupby(list(columns), sort=False, observed=True)
     return [(tuple(str(part) for part in key), rows) for key, rows in groups]
+
+
+def at_level(table: pd.DataFrame, level: str) -> pd.DataFrame:
+    """The rows of a grouping; of the first one where it is not there."""
+    if "grouping" not in table or table.empty:
+        return table
+    found = table["grouping"].astype("str")
+    return table[found == (level if level in set(found) else found.iloc[0])]

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth.report.inputs import Inputs, Section, in_order
-from crowdtruth.report.words import counted, in_hundred, joined, number
+from crowdtruth.report.words import counted, joined, number
 from crowdtruth.taxonomy import UNDETECTED
 
 _NAME, _TITLE = "overview", "The study in numbers"
@@ -71,11 +71,14 @@ def _certainty(truth: pd.DataFrame) -> str:
     objects = truth[truth["is_object"].astype(bool)]
     if objects.empty:
         return "No anchor is inferred to be an object."
-    sure = float((objects["probability"] >= 0.95).mean())
+    n_sure = int((objects["probability"] >= 0.95).sum())
+    are_several = len(objects[["cohort", "condition"]].drop_duplicates()) > 1
+    what = "inferred labels of objects, all cohorts and conditions together," if are_several else "objects"
+    rest = "" if n_sure == len(objects) else "; the others are where to look first (section 6)"
     return (
         "From what the raters of a cohort say, the true label of each anchor is inferred, and how probable it is. "
-        f"Of the objects, {in_hundred(sure)} have a label that is at least 95 % probable; "
-        "the others are where to look first (section 6)."
+        f"{n_sure:,} of {len(objects):,} {what} {'are' if are_several else 'have a label that is'} at least 95 % "
+        f"probable{rest}."
     )
 
 

@@ -7,10 +7,21 @@ from math import isfinite
 import pandas as pd
 
 from crowdtruth.report.confusions import Heat, confusions
+from crowdtruth.report.differences import ACCURACY, COHORTS, differences
 from crowdtruth.report.drift import Drift, drifts
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, in_order
-from crowdtruth.report.words import Estimate, as_float, counted, estimate_of, group_words, in_hundred, joined, median
+from crowdtruth.report.words import (
+    Estimate,
+    as_float,
+    counted,
+    estimate_of,
+    group_words,
+    joined,
+    median,
+    percent,
+    reference_words,
+)
 
 _NAME, _TITLE = "raters", "How good is each rater?"
 SCORES = {
@@ -66,15 +77,22 @@ def raters(inputs: Inputs) -> Section:
             _NAME, _TITLE, figures=figures, absent="The results hold no table of raters: nobody could be judged."
         )
     table = inputs.table("raters")
-    usual = usual_scores(table)
+    usual, conditions = usual_scores(table), list(table["condition"].unique())
     heats, changes = confusions(inputs), drifts(inputs)
     cards = [
-        _card(place, rows, usual, heats.get(rater), changes.of.get(rater))
+        _card(
+            place,
+            rows.iloc[rows["condition"].map(conditions.index).argsort(kind="stable")],
+            usual,
+            heats.get(rater),
+            changes.of.get(rater),
+        )
         for place, ((rater,), rows) in enumerate(in_order(table, ["rater"]))
     ]
     cards.sort(key=lambda card: card.cohort)
     body = {
-        "cards": cards, "scores": SCORES, "conditions": list(table["condition"].unique()), "lowest": _lowest(cards),
+        "cards": cards, "scores": SCORES, "conditions": conditions, "lowest": _lowest(cards),
+        "differences": differences(inputs, COHORTS, ACCURACY),
         "drift_absent": changes.absent, "has_confusion": bool(heats),
     }  # fmt: skip
     words = _words(table, cards)
@@ -109,7 +127,7 @@ def _card(
         ]
         if any(value.is_known for _, value in values):
             scores.append(Score(name, values))
-    sentences = _compared(scores, cohort)
+    sentences = [*_level_sentence(rows), *_compared(scores, cohort)]
     return Card(
         str(rows["rater"].iloc[0]), cohort, place, sentences, _counts(rows), scores, heat, drift,
         is_below=any(score.is_below for score in scores if score.name in _FLAGGED),
@@ -124,8 +142,8 @@ def _counts(rows: pd.DataFrame) -> str:
 
 
 def _compared(scores: Sequence[Score], cohort: str) -> list[str]:
-    """How a rater differs from the cohort, where the interval says so; and what they find and name."""
-    sentences, told = [_level_sentence(scores)], []
+    """How a rater differs from the cohort, where the interval says so."""
+    told = []
     for score in scores:
         for side, words in zip((-1, 1), _IN_WORDS.get(score.name, ()), strict=False):
             where = [condition for condition, value in score.values if value.side == side]
@@ -133,44 +151,39 @@ def _compared(scores: Sequence[Score], cohort: str) -> list[str]:
                 told.append(words + (f" ({joined(where)})" if len(where) < len(score.values) else ""))
     has_usual = any(value.has_interval and isfinite(value.usual) for score in scores for _, value in score.values)
     if told:
-        sentences.append(f"Compared with the median of {group_words(cohort)}: {joined(told, most=9)}.")
-    elif has_usual:
-        sentences.append(f"No clear difference from the median of {group_words(cohort)}.")
-    return [sentence for sentence in sentences if sentence]
+        return [f"Compared with the median of {group_words(cohort)}: {joined(told, most=9)}."]
+    return [f"No clear difference from the median of {group_words(cohort)}."] * has_usual
 
 
-def _level_sentence(scores: Sequence[Score]) -> str:
-    """What a rater finds and how they name it, by the median over conditions."""
-    value_of = {score.name: median([value.value for _, value in score.values]) for score in scores}
-    parts = []
-    if "recall" in value_of:
-        parts.append(f"finds {in_hundred(value_of['recall'])} objects")
-    if "class_accuracy" in value_of:
-        what = "names {} found objects rightly" if parts else "answers {} tasks rightly"
-        parts.append(what.format(in_hundred(value_of["class_accuracy"])))
-    text = joined(parts)
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def _level_sentence(rows: pd.DataFrame) -> list[str]:
+    """What a rater finds and how they name it, counted over all conditions."""
+    named = rows.dropna(subset=["class_accuracy"])
+    if rows["n_true_positive"].isna().all():  # a crowd table: nothing to be found
+        return [f"Answers {percent(median(named['class_accuracy']))} of the tasks rightly."] if len(named) else []
+    n_found, n_missed = rows["n_true_positive"].sum(), rows["n_false_negative"].sum()
+    n_right = float((named["n_true_positive"] * named["class_accuracy"]).sum())
+    text = f"Finds {n_found:,.0f} of {counted(n_found + n_missed, 'object')}"
+    return [text + (f" and names {n_right:,.0f} of these rightly." if len(named) else ".")]
 
 
 def _words(table: pd.DataFrame, cards: Sequence[Card]) -> list[str]:
     """Against what raters are held, and how far apart they are."""
-    references = joined(f"“{name}”" for name in dict.fromkeys(table["reference"].astype("str")))
+    pairs = table[["reference", "condition"]].drop_duplicates().astype("str").itertuples(index=False)
+    references = joined(dict.fromkeys(reference_words(*pair) for pair in pairs))
     sentences = [f"Each rater is held against {references}."]
     if "in_reference" in table and table["in_reference"].astype(bool).any():
         sentences.append(
             "Careful: some raters helped to make the labels that they are held against, so their scores show agreement "
             "with the others rather than correctness."
         )
-    parts = []
-    for name, what in (("recall", "find {} of 100 objects"), ("class_accuracy", "name {} of 100 rightly")):
+    parts: list[str] = []
+    for name, what in (("recall", "find {} of the objects"), ("class_accuracy", "name {} rightly")):
         if name in table and table[name].notna().any():
-            low, high = (100 * as_float(bound) for bound in (table[name].min(), table[name].max()))
-            parts.append(what.format(f"{low:.0f} to {high:.0f}" if len(cards) > 1 else f"{high:.0f}"))
+            low, high = (as_float(bound) for bound in (table[name].min(), table[name].max()))
+            span = percent(high) if len(cards) == 1 else f"{percent(low)} to {percent(high)}"
+            parts.append(what.format(f"{span} of these" if parts else span))
     if parts:
-        found = " (of those they find)" if len(parts) > 1 else ""
-        sentences.append(
-            f"They {joined(parts)}{found}, by rater." if len(cards) > 1 else f"They {joined(parts)}{found}."
-        )
+        sentences.append(f"They {joined(parts)}, by rater." if len(cards) > 1 else f"They {joined(parts)}.")
     return sentences
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from crowdtruth.report.agreement import at_level
 from crowdtruth.report.figures import figures_of
-from crowdtruth.report.inputs import Inputs, Section, in_order
-from crowdtruth.report.words import Estimate, as_float, counted, group_words, joined, number
+from crowdtruth.report.inputs import Inputs, Section, at_level, in_order
+from crowdtruth.report.words import Estimate, as_float, counted, group_words, number
 
 _NAME, _TITLE = "redundancy", "How many raters are enough?"
 _METRICS = {
@@ -18,6 +17,7 @@ _METRICS = {
     ("auroc", "micro"): "AUROC, micro",
     ("auroc", "macro"): "AUROC, macro",
 }
+_OF_CLASS = {"class_mcc": "MCC of", "class_f1": "F1 of", "recall": "Share found of", "auroc": "AUROC of"}
 _IN_WORDS = {("f1", ""): "Finding objects (F1)", ("class_accuracy", ""): "Naming them rightly"}
 _HARDLY = 0.01
 _BAND = (0.025, 0.5, 0.975)
@@ -35,12 +35,14 @@ def redundancy(inputs: Inputs) -> Section:
         "In a simulation, raters of each FOV are left out at random, labels are inferred from those who remain, and "
         "held against the reference. The band holds 95 % of the draws."
     ]
-    steps = [row["sentence"] for row in plan]
+    steps = [row["sentence"] for row in plan if not row["is_of_class"]]
     words += [sentence for table in curves for sentence in table["words"]] if len(curves) == 1 else []
     brief = " ".join(
         steps[:1] or words[1:] or [f"{table['name']}: {' '.join(table['words'][:1])}" for table in curves[:3]]
     )
-    return Section(_NAME, _TITLE, words, {"curves": curves, "plan": plan}, figures, steps, brief=brief)
+    overall, single = ([row for row in plan if row["is_of_class"] is which] for which in (False, True))
+    body = {"curves": curves, "plan": overall, "of_classes": single}
+    return Section(_NAME, _TITLE, words, body, figures, steps, brief=brief)
 
 
 def _curves(inputs: Inputs) -> list[dict[str, Any]]:
@@ -51,12 +53,19 @@ def _curves(inputs: Inputs) -> list[dict[str, Any]]:
         metrics = [key for key in _METRICS if ((rows["metric"] == key[0]) & (rows["class"] == key[1])).any()]
         lines = [_line(k, group, metrics) for k, group in rows.groupby("raters_per_fov", sort=True)]
         tables.append({
+            "is_own": _is_own(str(rows["reference"].iloc[0]), cohort),
             "cohort": cohort, "condition": condition, "lines": lines, "metrics": [_METRICS[key] for key in metrics],
             "words": _enough(lines, metrics, "task" if inputs.is_crowd else "FOV"),
             "name": group_words(cohort, condition),
             "n_realizations": rows["realization"].nunique(),
         })  # fmt: skip
     return tables
+
+
+def _is_own(reference: str, cohort: str) -> bool:
+    """Whether a cohort is held against its own labels."""
+    judge, _, name = reference.partition("@")[0].partition(":")
+    return judge == "cohort" and name in ("own", cohort)
 
 
 def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]], place_word: str) -> list[str]:
@@ -86,25 +95,26 @@ def _line(k: Any, rows: pd.DataFrame, metrics: list[tuple[str, str]]) -> dict[st
 
 
 def _plan(inputs: Inputs) -> list[dict[str, Any]]:
-    """The plan, row by row, each with a sentence."""
+    """The plan, row by row, each with its verdict as a sentence."""
     if not inputs.has("plan"):
         return []
     rows = []
     for row in inputs.table("plan").to_dict("records"):
         k, low, high = (as_float(row[name]) for name in ("raters_per_fov", "low", "high"))
-        what = _METRICS.get((row["metric"], row["class"]), joined(x for x in (row["metric"], row["class"]) if x))
+        band = f" ({number(low, 0)} to {number(high, 0)})" if isfinite(low) and isfinite(high) else ""
         rows.append({
-            "cohort": row["cohort"], "condition": row["condition"], "what": what, "target": number(row["target"]),
-            "raters": f"{number(k, 0)} ({number(low, 0)} to {number(high, 0)})" if isfinite(k) else "–",
-            "cost": number(row["cost"]), "verdict": row["verdict"], "sentence": _sentence(row, what, k, low, high),
+            "cohort": row["cohort"], "condition": row["condition"], "what": _goal(row["metric"], row["class"]),
+            "target": number(row["target"]), "raters": f"{number(k, 0)}{band}" if isfinite(k) else "–",
+            "cost": number(row["cost"], 0 if as_float(row["cost"]).is_integer() else 2),
+            "verdict": row["verdict"], "is_of_class": bool(row["class"]),
+            "is_cheapest": "the cheapest" in row["verdict"],
+            "sentence": f"{group_words(row['cohort'], row['condition'])}: {row['verdict']}.",
         })  # fmt: skip
     return rows
 
 
-def _sentence(row: Any, what: str, k: float, low: float, high: float) -> str:
-    """What a row of the plan advises."""
-    goal = f"{what} of at least {number(row['target'])} with raters of {group_words(row['cohort'], row['condition'])}"
-    if not isfinite(k):
-        return f"For {goal}: {row['verdict'] or 'the pilot cannot tell'}."
-    band = f" ({number(low, 0)} to {number(high, 0)})" if isfinite(low) and isfinite(high) else ""
-    return f"For {goal}: plan {number(k, 0)} raters per FOV{band}."
+def _goal(metric: str, name: str) -> str:
+    """What a target is of, in words."""
+    if (metric, name) in _METRICS:
+        return _METRICS[metric, name]
+    return " ".join(part for part in (_OF_CLASS.get(metric, metric), name) if part)

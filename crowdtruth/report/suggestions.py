@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crowdtruth.agreement import agreement_level
-from crowdtruth.report.agreement import at_level
+from crowdtruth.report.differences import ACCURACY, AGREEMENT, CONDITIONS, differences
 from crowdtruth.report.figures import figures_of
-from crowdtruth.report.inputs import Inputs, Section, in_order
+from crowdtruth.report.inputs import Inputs, Section, at_level, in_order
 from crowdtruth.report.raters import SCORES
 from crowdtruth.report.words import (
-    NOTHING,
     Estimate,
     as_float,
     counted,
     group_words,
-    in_hundred,
     joined,
     median,
     number,
+    percent,
+    signed_estimate,
 )
 from crowdtruth.resampling import bootstrap
 
@@ -47,13 +47,21 @@ def suggestions(inputs: Inputs) -> Section:
         )
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
     themselves, paired, tests = _self_agreement(inputs), _paired(inputs), _tests(inputs)
+    changed = differences(inputs, CONDITIONS, {**AGREEMENT, **ACCURACY})
+    sentences = changed.sentences if changed else _changed(paired)
     words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
-    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves) + _changed(paired)
-    body = {"self_agreement": themselves, "paired": paired, "tests": tests, "scores": list(SCORES.values())}
-    if not (themselves or paired or tests):
+    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves) + sentences
+    body = {
+        "differences": changed,
+        "self_agreement": themselves,
+        "paired": paired,
+        "tests": tests,
+        "scores": list(SCORES.values()),
+    }
+    if not (themselves or paired or tests or changed):
         absent = "There are several conditions, but no rater was asked about the same objects under two of them."
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
-    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join([*words[1:2], *_changed(paired)[:3]]))
+    return Section(_NAME, _TITLE, words, body, figures, brief=" ".join([*words[1:2], *sentences[:2]]))
 
 
 def _self_agreement(inputs: Inputs) -> list[dict[str, Any]]:
@@ -104,7 +112,7 @@ def _clicks(entries: list[dict[str, Any]]) -> list[str]:
     """How many of their marks the middle rater accepts from suggestions, under each condition that has some."""
     shares = {entry["second"]: median([row["clicked"] for row in entry["raters"]]) for entry in entries}
     return [
-        f"Under {condition} the middle rater's marks are accepted suggestions in {in_hundred(share)} cases."
+        f"Under {condition} {percent(share)} of the middle rater's marks are accepted suggestions."
         for condition, share in shares.items()
         if share > 0
     ]
@@ -142,14 +150,6 @@ def mean_change(change: NDArray[Any]) -> Estimate:
     return Estimate(*(float(bound) for bound in (found.value, found.low, found.high)))
 
 
-def signed_estimate(change: Estimate) -> str:
-    """A difference with its interval, all with their signs."""
-    if not change.is_known:
-        return NOTHING
-    interval = f"{signed(change.low)} to {signed(change.high)}" if change.has_interval else "no interval"
-    return f"{signed(change.value)} ({interval})"
-
-
 def _changed(paired: list[dict[str, Any]]) -> list[str]:
     """What clearly changes for the raters of a cohort from one condition to another, in sentences."""
     sentences = []
@@ -162,18 +162,6 @@ def _changed(paired: list[dict[str, Any]]) -> list[str]:
         if clear and row["n"] >= _LEAST_RATERS:
             sentences.append(f"From {row['first']} to {row['second']}, {group_words(row['cohort'])} {joined(clear)}.")
     return sentences or ["No score of a cohort changes clearly between conditions."] * bool(paired)
-
-
-def signed(value: float) -> str:
-    """A difference, with its sign.
-
-    Examples
-    --------
-    >>> signed(0.031), signed(-0.2), signed(0.0)
-    ('+0.03', '−0.20', '0.00')
-    """
-    text = number(value)
-    return f"+{text}" if value > 0 and text.strip("0.") else text
 
 
 def _tests(inputs: Inputs) -> list[dict[str, Any]]:

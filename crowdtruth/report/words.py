@@ -74,15 +74,35 @@ def number(value: Any, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
-def in_hundred(value: float) -> str:
-    """A fraction as so many of a hundred.
+def signed(value: float) -> str:
+    """A difference, with its sign.
 
     Examples
     --------
-    >>> in_hundred(0.662)
-    '66 of 100'
+    >>> signed(0.031), signed(-0.2), signed(0.0)
+    ('+0.03', '−0.20', '0.00')
     """
-    return f"{100 * value:.0f} of 100" if isfinite(value) else NOTHING
+    text = number(value)
+    return f"+{text}" if value > 0 and text.strip("0.") else text
+
+
+def signed_estimate(change: Estimate) -> str:
+    """A difference with its interval, all with their signs."""
+    if not change.is_known:
+        return NOTHING
+    interval = f"{signed(change.low)} to {signed(change.high)}" if change.has_interval else "no interval"
+    return f"{signed(change.value)} ({interval})"
+
+
+def percent(share: float) -> str:
+    """A share in percent.
+
+    Examples
+    --------
+    >>> percent(0.662), percent(nan)
+    ('66 %', '–')
+    """
+    return f"{100 * share:.0f} %" if isfinite(share) else NOTHING
 
 
 def counted(count: Any, what: str, plural: str = "") -> str:
@@ -119,6 +139,25 @@ def group_words(cohort: str, condition: str = ALL) -> str:
     ('NP, E', 'all raters, E', 'all raters')
     """
     return ", ".join(["all raters" if cohort == ALL else cohort, *([] if condition == ALL else [condition])])
+
+
+def reference_words(reference: str, condition: str = ALL) -> str:
+    """What is held to be true, in words.
+
+    Examples
+    --------
+    >>> reference_words("gold.csv"), reference_words("cohort:P")
+    ('“gold.csv”', 'the labels inferred for P')
+    >>> reference_words("cohort:P@E"), reference_words("cohort:P@E", "E")
+    ('the labels inferred for P under E', 'the labels inferred for P under the same condition')
+    """
+    judge, _, rest = reference.partition(":")
+    if judge != "cohort" or not rest:
+        return f"“{reference}”"
+    cohort, _, of = rest.partition("@")
+    who = "their own cohort" if cohort == "own" else group_words(cohort)
+    where = "" if of in ("", ALL) else " under the same condition" if of == condition else f" under {of}"
+    return f"the labels inferred for {who}{where}"
 
 
 def estimate_of(row: Any, name: str = "", usual: float = nan) -> Estimate:

@@ -1,5 +1,14 @@
 "use strict";
 (() => {
+  // What is folded away is opened for the printer, and folded again after.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((details) => { details.open = true; });
+  });
+  window.addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));
+})();
+(() => {
   const source = document.getElementById("queue-data");
   if (!source) return;
   const data = JSON.parse(source.textContent);
