@@ -91,8 +91,7 @@ def ease_of_detection(
 
 def _shares(objects: pd.DataFrame, fovs: pd.DataFrame | None, resample: Unit, options: dict[str, Any]) -> pd.DataFrame:
     """Rows of one cohort and condition: all classes first, then each; by number of raters."""
-    known = objects[["fov"]].drop_duplicates() if fovs is None else fovs
-    group, groups = group_codes(objects["fov"], known, resample)
+    group, groups = group_codes(objects["fov"], fovs, resample)
     classes = sorted(objects["true"].unique())
     code = pd.Index(classes, dtype="str").get_indexer(objects["true"])
     n_levels = int(objects["n_raters"].iloc[0]) + 1

@@ -1,7 +1,7 @@
 """Study in, result folder out: every step of the method in order.
 
-read → cluster → rate → infer → judge → training. Each step writes whole files and records itself, so that a killed run
-continues where it stopped (`results`).
+read → cluster → rate → infer → judge → agree → compare → differ → simulate → plan → training → draw → report. Each step
+writes whole files and records itself, so that a killed run continues where it stopped (`results`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from crowdtruth.files import sha256_of
 from crowdtruth.formats import write_study
 from crowdtruth.options import RunOptions, recorded_options
 from crowdtruth.parallel import say
-from crowdtruth.results import ResultFolder, forget_step, open_results, reopen_results
+from crowdtruth.results import ResultFolder, open_results, outdate_step, reopen_results
 from crowdtruth.simulation import remove_parts
 from crowdtruth.steps.agreeing import AGREEING, agree
 from crowdtruth.steps.checking import check_options, warn_of_idle_options
@@ -34,7 +34,7 @@ _INPUT_SUFFIXES = (".csv", ".parquet", ".json", ".sqlite", ".db", ".toml")
 def run_study(
     source: str | Path, out: str | Path, options: RunOptions | None = None, *, jobs: int = 1, address: str | None = None
 ) -> ResultFolder:
-    """Every step: locate objects, infer labels, judge raters and labels, write the training table.
+    """Every step: objects, labels, accuracy, agreement, redundancy, plan, training table, figures and report.
 
     Parameters
     ----------
@@ -154,7 +154,8 @@ def report_on(folder: str | Path, *, study: str | Path | None = None) -> ResultF
     elif input_checksums(source) != results.record["inputs"]:
         raise ValueError(f"the study at {source} is not the one of these results any more; run it again")
     run = Run(source, replace(recorded_options(results.record["options"]), report=True), results, jobs=1)
-    forget_step(results, "draw")
+    results.record["study"] = source.resolve().as_posix()  # where images are looked for
+    outdate_step(results, "draw")
     run.step("draw", ("report",), DRAWN, draw)
     run.step("report", ("report",), ("draw", "compare", "differ"), report)
     return results

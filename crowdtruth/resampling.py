@@ -7,7 +7,7 @@ and drawn with it; a replicate is one row of weights times the sums, and no tabl
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import ceil, log2, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,9 @@ DEFAULT_LEVEL = 0.95
 LEAST_DEFINED = 0.9
 """Share of the replicates that must have a value, or there is no interval."""
 
+TASK_GROUPS = 200
+"""Groups that the tasks of a crowd table are dealt into."""
+
 _CHUNK = 2**22  # doubles of replicated sums held at a time
 
 
@@ -38,13 +41,15 @@ class Interval:
     n_defined: NDArray[np.intp]  # (...) replicates in which the statistic has a value
 
 
-def group_codes(fov: pd.Series, fovs: pd.DataFrame, unit: Unit = "fov") -> tuple[NDArray[np.intp], NDArray[Any]]:
+def group_codes(
+    fov: pd.Series, fovs: pd.DataFrame | None, unit: Unit = "fov"
+) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """What is resampled: the code of each row's FOV or slide, and their names.
 
     Parameters
     ----------
     fov : (n_rows,) FOV of each row
-    fovs : fov, and slide where `unit` is ``"slide"``
+    fovs : fov, and slide where `unit` is ``"slide"``; None: nothing but their names is known
     unit : ``"fov"`` or ``"slide"``
 
     Returns
@@ -67,8 +72,9 @@ def group_codes(fov: pd.Series, fovs: pd.DataFrame, unit: Unit = "fov") -> tuple
         raise ValueError(f"what is resampled is 'fov' or 'slide', got {unit!r}")
     names = fov
     if unit == "slide":
-        if "slide" not in fovs:
-            raise ValueError(f"slides can be resampled where the FOV table has a column 'slide'; it has {[*fovs]}")
+        if fovs is None or "slide" not in fovs:
+            has = "there is none" if fovs is None else f"it has {[*fovs]}"
+            raise ValueError(f"slides can be resampled where the FOV table has a column 'slide'; {has}")
         names = fov.map(fovs.set_index("fov")["slide"])
         empty = (names.isna() | (names == "")).to_numpy(dtype=bool)
         if empty.any():
@@ -76,6 +82,33 @@ def group_codes(fov: pd.Series, fovs: pd.DataFrame, unit: Unit = "fov") -> tuple
             raise ValueError(f"every FOV needs its slide; missing for {wrong[:20]} ({len(wrong)} FOVs)")
     codes, found = pd.factorize(names, sort=True)
     return codes.astype(np.intp), np.asarray(found, dtype=object)
+
+
+def task_groups(n_tasks: int) -> NDArray[np.intp]:
+    """What is resampled of a crowd table: its tasks, dealt in turn into at most `TASK_GROUPS` groups: (n_tasks,) codes.
+
+    Tasks are independent of each other. Sums of groups of them are as good a sample as sums of each, and small.
+
+    Examples
+    --------
+    >>> task_groups(3), int(task_groups(100_000).max()) + 1
+    (array([0, 1, 2]), 200)
+    """
+    return np.arange(n_tasks) % TASK_GROUPS
+
+
+def least_groups(level: float = DEFAULT_LEVEL) -> int:
+    """Groups that an interval needs at least.
+
+    No bound lies beyond the smallest or largest of n groups. If all n lie on one side of the truth, which happens once
+    in 2^(n − 1) studies, the interval misses it, whatever its level.
+
+    Examples
+    --------
+    >>> least_groups(0.95), least_groups(0.5)
+    (6, 2)
+    """
+    return max(2, ceil(1 - log2(1 - level)))
 
 
 def bootstrap(
@@ -103,8 +136,8 @@ def bootstrap(
     Returns
     -------
     value and interval
-        Replicates without a value are left out. There is no interval (NaN) with fewer than two groups, where the
-        value is undefined, or where fewer than nine in ten replicates have one.
+        Replicates without a value are left out. There is no interval (NaN) with fewer groups than `least_groups`,
+        where the value is undefined, or where fewer than nine in ten replicates have one.
 
     Raises
     ------
@@ -118,22 +151,22 @@ def bootstrap(
 
     Examples
     --------
-    >>> hits_and_objects = [[8, 10], [9, 10], [5, 10], [7, 10]]
+    >>> hits_and_objects = [[8, 10], [9, 10], [5, 10], [7, 10], [8, 10], [5, 10]]
     >>> interval = bootstrap(hits_and_objects, lambda sums: sums[..., 0] / sums[..., 1])
-    >>> float(interval.value), bool(interval.low < 0.725 < interval.high)
-    (0.725, True)
+    >>> float(interval.value), bool(interval.low < 0.7 < interval.high)
+    (0.7, True)
     """
     arrays = _as_counts(counts)
     _check_arguments(n_replicates, method, level)
     n_groups = len(arrays[0])
     value = _evaluate(statistic, arrays, np.ones((1, n_groups)))[0]
-    if n_groups < 2:
+    if n_groups < least_groups(level):
         none = np.full(value.shape, np.nan)
         return Interval(value, none, none.copy(), n_groups, np.zeros(value.shape, dtype=np.intp))
     replicates = _evaluate(statistic, arrays, bootstrap_weights(n_groups, n_replicates, seed))
     scores = np.broadcast_to(_widened_scores(level, n_groups)[:, None], (2, value.size))
     if method == "bca":
-        left_out = _evaluate(statistic, arrays, 1 - np.eye(n_groups))
+        left_out = _without_each(statistic, arrays)
         scores = _bca_scores(value.ravel(), _flat(replicates), _flat(left_out), scores)
     low, high, n_defined = _quantiles(value.ravel(), _flat(replicates), scores)
     shape = value.shape
@@ -160,7 +193,7 @@ def bootstrap_difference(
 
     Examples
     --------
-    >>> before, after = [[4, 10], [6, 10], [5, 10]], [[8, 10], [9, 10], [8, 10]]
+    >>> before, after = [[4, 10], [6, 10], [5, 10]] * 2, [[8, 10], [9, 10], [8, 10]] * 2
     >>> interval = bootstrap_difference(after, before, lambda sums: sums[..., 0] / sums[..., 1])
     >>> round(float(interval.value), 3), bool(interval.low > 0)
     (0.333, True)
@@ -214,6 +247,17 @@ def _evaluate(statistic: Statistic, arrays: tuple[Floats, ...], weights: Floats)
     for begin in range(0, len(weights), step):
         chosen = weights[begin : begin + step]
         sums = [(chosen @ row).reshape(len(chosen), *array.shape[1:]) for row, array in zip(rows, arrays, strict=True)]
+        values.append(np.asarray(statistic(*sums), dtype=float))
+    return np.concatenate(values)
+
+
+def _without_each(statistic: Statistic, arrays: tuple[Floats, ...]) -> Floats:
+    """The statistic without each group in turn: (n_groups, ...), some groups at a time."""
+    totals = [array.sum(axis=0) for array in arrays]
+    step = max(1, _CHUNK // max(1, sum(total.size for total in totals)))
+    values = []
+    for begin in range(0, len(arrays[0]), step):
+        sums = [total - array[begin : begin + step] for total, array in zip(totals, arrays, strict=True)]
         values.append(np.asarray(statistic(*sums), dtype=float))
     return np.concatenate(values)
 

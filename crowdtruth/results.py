@@ -257,6 +257,16 @@ def _is_abandoned(temporary: Path) -> bool:
     return False
 
 
+def outdate_step(results: ResultFolder, name: str) -> None:
+    """Have a step and all built on it done again; their files stay until the new ones are computed."""
+    steps = results.record["steps"]
+    if name in steps:
+        steps[name]["key"] = ""
+    for later, done in steps.items():
+        if name in done["after"]:
+            outdate_step(results, later)
+
+
 def forget_step(results: ResultFolder, name: str) -> None:
     """Remove a step's files and record, and those of all steps built on it, so that no stale table stays behind."""
     steps = results.record["steps"]

@@ -32,7 +32,7 @@ def study_of(seed, n_fovs):
 
 @pytest.fixture(scope="module")
 def demo():
-    return study_of(seed=3, n_fovs=5)
+    return study_of(seed=3, n_fovs=7)
 
 
 @pytest.fixture(scope="module")

@@ -48,10 +48,10 @@ def test_ease_of_detection__objects_without_an_anchor_were_marked_by_none():
 
 
 def test_ease_of_detection__fovs_are_resampled():
-    rows = [(f"a{i}", f"f{i % 4}", "x") for i in range(12)]
-    marks = [(f"a{i}", rater, "x") for i in range(12) for rater in RATERS["rater"] if rater == "r1" or i % 4 > i // 4]
-    table = ease(rows, marks, fovs=[f"f{i}" for i in range(4)]).set_index(["class", "at_least"])
-    by_fov = [[sum(i % 4 > i // 4 for i in range(fov, 12, 4)), 3] for fov in range(4)]
+    rows = [(f"a{i}", f"f{i % 6}", "x") for i in range(18)]
+    marks = [(f"a{i}", rater, "x") for i in range(18) for rater in RATERS["rater"] if rater == "r1" or i % 4 > i // 4]
+    table = ease(rows, marks, fovs=[f"f{i}" for i in range(6)]).set_index(["class", "at_least"])
+    by_fov = [[sum(i % 4 > i // 4 for i in range(fov, 18, 6)), 3] for fov in range(6)]
     interval = bootstrap(by_fov, lambda sums: sums[..., 0] / sums[..., 1], **FEW)
     assert table.loc[("x", 2), ["share", "low", "high"]].tolist() == [interval.value, interval.low, interval.high]
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from crowdtruth import pipeline, synthesise, write_study
+from crowdtruth import pipeline, plots, synthesise, write_study
 from crowdtruth.options import RunOptions
+from crowdtruth.plots import figure_bytes
 from crowdtruth.results import read_result
 from crowdtruth.steps import run as run_of_steps
 
@@ -242,6 +244,28 @@ def test_report_on__makes_the_same_page_again(study: Path, tmp_path: Path) -> No
     before = contents(tmp_path / "out")
     (tmp_path / "out" / "report.html").unlink()
     pipeline.report_on(tmp_path / "out")
+    assert contents(tmp_path / "out") == before
+
+
+def test_report_on__finds_a_study_that_was_moved(study: Path, tmp_path: Path) -> None:
+    (study / "f.png").write_bytes(figure_bytes(Figure(figsize=(2, 2)), ".png"))
+    (study / "fovs.csv").write_text("fov,image,width,height\nf,f.png,240,240\ng,,240,240\n")
+    run_study(study, tmp_path / "out", report=True)
+    before = (tmp_path / "out" / "report.html").read_text()
+    assert "data:image/jpeg" in before
+    study.rename(tmp_path / "moved")
+    pipeline.report_on(tmp_path / "out", study=tmp_path / "moved")
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg") == before.count("data:image/jpeg")
+
+
+def test_report_on__keeps_the_old_page_until_there_is_a_new_one(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_study(study, tmp_path / "out", report=True)
+    before = contents(tmp_path / "out")
+    monkeypatch.setattr(plots, "figures_of", None)
+    with pytest.raises(TypeError):
+        pipeline.report_on(tmp_path / "out")
     assert contents(tmp_path / "out") == before
 
 

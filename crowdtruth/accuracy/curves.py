@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crowdtruth.accuracy.scores import TASK_GROUPS, Codes, Floats
+from crowdtruth.accuracy.scores import Codes, Floats
 from crowdtruth.curves import (
     average_precision_from,
     mean_of_defined,
@@ -22,7 +22,7 @@ from crowdtruth.curves import (
     sensitivity_at,
 )
 from crowdtruth.references import AnchorLabels
-from crowdtruth.resampling import Interval, Unit, bootstrap, group_codes
+from crowdtruth.resampling import TASK_GROUPS, Interval, Unit, bootstrap, group_codes, task_groups
 from crowdtruth.taxonomy import RAW, UNDETECTED
 
 PRECISION_RECALL, ROC = "precision_recall", "roc"
@@ -187,9 +187,8 @@ def resampled_groups(
 ) -> tuple[Codes, int, str]:
     """What is resampled with each ranked thing, (n_things,), how many such there are, and what it is called."""
     if not has_detection:
-        return np.arange(len(fov)) % TASK_GROUPS, min(len(fov), TASK_GROUPS), "anchor"
-    known = fov.drop_duplicates().to_frame("fov") if fovs is None else fovs
-    codes, names = group_codes(fov, known, resample)
+        return task_groups(len(fov)), min(len(fov), TASK_GROUPS), "anchor"
+    codes, names = group_codes(fov, fovs, resample)
     return codes, len(names), resample
 
 

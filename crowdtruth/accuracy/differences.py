@@ -61,7 +61,7 @@ def accuracy_difference(
     if not (first.has_detection and second.has_detection):
         raise ValueError("tasks of a crowd table lie in no FOV: there is nothing to pair them by")
     both = pd.concat([side.rows["fov"].astype("str") for side in (first, second)])
-    group, names = group_codes(both, _known(both, fovs), resample)
+    group, names = group_codes(both, fovs, resample)
     n_first = len(first.rows)
     arrays = [
         _by_group(side, codes, len(names)) for side, codes in ((first, group[:n_first]), (second, group[n_first:]))
@@ -157,8 +157,3 @@ def _by_group(outcomes: Outcomes, group: NDArray[np.intp], n_groups: int) -> Flo
 def _scores_of_all(sums: Floats) -> Floats:
     """Scores over all classes, (..., n_things) -> (..., n_scores)."""
     return scores_of(sums, by_class=False)
-
-
-def _known(fov: pd.Series, fovs: pd.DataFrame | None) -> pd.DataFrame:
-    """The table of FOVs, or those that occur."""
-    return fov.drop_duplicates().to_frame("fov") if fovs is None else fovs

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from crowdtruth.metrics import detection_scores, matthews_from_margins, ratio
 from crowdtruth.outcomes import FALSE_NEGATIVE, FALSE_POSITIVE, KINDS, TRUE_POSITIVE, Outcomes
-from crowdtruth.resampling import Unit, bootstrap, group_codes
+from crowdtruth.resampling import TASK_GROUPS, Unit, bootstrap, group_codes
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 SCORES = ("precision", "recall", "f1", "class_accuracy", "mcc")
 CLASS_SCORES = ("recall", "class_recall", "class_precision", "class_f1", "class_mcc")
-TASK_GROUPS = 200
-"""Tasks of a crowd table are resampled in at most so many groups of equal size: their number has no bound."""
 
 _COUNTS = ["n_fovs", "n_annotations", "n_true_positive", "n_false_positive", "n_false_negative"]
 _LONG = ["who", "condition", "reference", "grouping", "metric", "class", "value", "low", "high", "n", "resampled"]
@@ -213,7 +211,7 @@ def _groups(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resamp
     rows = outcomes.rows
     if outcomes.has_detection:
         names = rows["fov"].astype("str")
-        codes, _ = group_codes(names, names.drop_duplicates().to_frame("fov") if fovs is None else fovs, resample)
+        codes, _ = group_codes(names, fovs, resample)
         resampled: str = resample
     else:
         codes, resampled = rows["anchor"].cat.codes.to_numpy().astype(np.intp), "anchor"

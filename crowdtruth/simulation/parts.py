@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -132,7 +133,7 @@ def _read(file: Path, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
     if not file.is_file():
         return None
     try:
-        values = np.load(file)
-    except (OSError, ValueError, EOFError):
+        values = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None
     return values if values.shape == shape and values.dtype == np.float64 else None

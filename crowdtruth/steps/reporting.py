@@ -37,6 +37,6 @@ def report(run: Run) -> Tables:
 
     results = run.results
     drawn = results.record["steps"]["draw"]["files"]
-    figures = {Path(name).stem: (results.path / name).read_text() for name in drawn if name.endswith(".svg")}
+    figures = {Path(name).stem: (results.path / name).read_text(encoding="utf-8") for name in drawn if name.endswith(".svg")}
     study = run.study if run.source.exists() else None
     return {"report.html": render_report(results, study=study, figures=figures)}
