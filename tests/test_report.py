@@ -274,7 +274,7 @@ def test_suggestions__differences_are_paired_by_rater() -> None:
 
 
 def test_suggestions__says_in_words_what_clearly_changes() -> None:
-    before = {name: 0.5 + place / 50 for place, name in enumerate("abcde")}
+    before = {name: 0.5 + place / 50 for place, name in enumerate("abcdef")}
     after = {name: recall + 0.1 for name, recall in before.items()}
     assert suggestions(of_two_conditions(before, after)).words[-1] == "From all to later, P find more objects."
 

@@ -101,7 +101,9 @@ def draw_pairwise(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
             pairs.kappa_boxes(rows, ax=ax)
             if len(levels) > 1:
                 ax.set_ylabel(f"{ax.get_ylabel()}\n{words_of(of)}")
-        title = "Do raters of a cohort agree more with each other than with those of another?"
+        several = len({*values_of(table, "first_cohort"), *values_of(table, "second_cohort")}) > 1
+        more = "Do raters of a cohort agree more with each other than with those of another?"
+        title = more if several else "How well do every two raters agree?"
         note = joined(
             [words_of(levels[0][0]) if len(levels) == 1 else "", "a point is a pair of raters; boxes: quartiles"]
         )

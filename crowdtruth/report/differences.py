@@ -42,7 +42,7 @@ class Difference:
     where: str  # the cohort of two conditions, the condition of two cohorts; empty if the study has one
     first: str
     second: str
-    changes: Sequence[str]  # second minus first, as a table shows it
+    changes: Sequence[tuple[str, str]]  # second minus first, and its interval, as a table shows them
     sentence: str
     n_groups: int
     is_clear: bool  # whether an interval leaves out 0
@@ -127,7 +127,8 @@ def _difference(
     else:
         start = ("" if where == ALL else f"Under {where}, ") + f"compared with {first}, {second} "
     sentence = f"{start[:1].upper()}{start[1:]}{joined(told)}."
-    shown = [signed_estimate(found.get(name, Estimate())) for name in names]
+    cells = [signed_estimate(found.get(name, Estimate())).partition(" ") for name in names]
+    shown = [(value, interval) for value, _, interval in cells]
     label = group_words(where) if by == CONDITIONS else "" if where == ALL else where
     return Difference(label, first, second, shown, sentence, n_groups, bool(told))
 
@@ -151,8 +152,10 @@ def of_hundred(share: float) -> str:
 
     Examples
     --------
-    >>> of_hundred(0.031), of_hundred(-0.0042)
-    ('3', '0.4')
+    >>> of_hundred(0.031), of_hundred(-0.0042), of_hundred(0.0001)
+    ('3', '0.4', 'nearly 0')
     """
     count = 100 * abs(share)
+    if count < 0.05:
+        return "nearly 0"
     return f"{count:.0f}" if count >= 0.95 else f"{count:.1f}"

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from crowdtruth.checks import ALL
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, at_level, in_order
 from crowdtruth.report.words import Estimate, as_float, counted, group_words, number
@@ -76,10 +77,11 @@ def _enough(lines: list[dict[str, Any]], metrics: list[tuple[str, str]], place_w
         if metric not in _IN_WORDS or len(lines) < 2 or not isfinite(medians[-1]):
             continue
         far = [n for n, value in enumerate(medians) if not abs(value - medians[-1]) <= _HARDLY]
-        first = lines[far[-1] + 1]["k"] if far else lines[0]["k"]
+        first, last = lines[far[-1] + 1]["k"] if far else lines[0]["k"], lines[-1]["k"]
+        levels_off = f"from {first} on it stays within {_HARDLY} of that"
         sentences.append(
             f"{_IN_WORDS[metric]}: {number(medians[0])} with {counted(lines[0]['k'], 'rater')} per {place_word}, "
-            f"{number(medians[-1])} with {lines[-1]['k']}; from {first} on it stays within {_HARDLY} of that."
+            f"{number(medians[-1])} with {last}; {levels_off if first < last else 'the last rater still tells'}."
         )
     return sentences
 
@@ -108,9 +110,15 @@ def _plan(inputs: Inputs) -> list[dict[str, Any]]:
             "cost": number(row["cost"], 0 if as_float(row["cost"]).is_integer() else 2),
             "verdict": row["verdict"], "is_of_class": bool(row["class"]),
             "is_cheapest": "the cheapest" in row["verdict"],
-            "sentence": f"{group_words(row['cohort'], row['condition'])}: {row['verdict']}.",
+            "sentence": f"{_start(row['cohort'], row['condition'])}: {row['verdict']}.",
         })  # fmt: skip
     return rows
+
+
+def _start(cohort: str, condition: str) -> str:
+    """A cohort and a condition at the start of a sentence; names stay as they are."""
+    words = group_words(cohort, condition)
+    return f"A{words[1:]}" if cohort == ALL else words
 
 
 def _goal(metric: str, name: str) -> str:

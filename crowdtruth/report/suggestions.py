@@ -30,7 +30,7 @@ _IN_WORDS = {
     "precision": ("mark more that is no object", "mark less that is no object"),
     "class_accuracy": ("name fewer of them rightly", "name more of them rightly"),
 }
-_LEAST_RATERS = 5  # of whom it is said in words that they change
+_LEAST_RATERS = 6  # of whom it is said in words that they change
 _SIGNIFICANT = 0.05
 _SCOPE = "classification"
 
@@ -50,7 +50,8 @@ def suggestions(inputs: Inputs) -> Section:
     changed = differences(inputs, CONDITIONS, {**AGREEMENT, **ACCURACY})
     sentences = changed.sentences if changed else _changed(paired)
     words = [f"The study has {len(conditions)} conditions: {joined(conditions)}."]
-    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves) + sentences
+    words += [entry["words"] for entry in themselves if entry["words"]] + _clicks(themselves)
+    words += [] if changed else sentences
     body = {
         "differences": changed,
         "self_agreement": themselves,
@@ -141,7 +142,7 @@ def mean_change(change: NDArray[Any]) -> Estimate:
 
     Examples
     --------
-    >>> signed_estimate(mean_change(np.array([0.1, 0.1]))), signed_estimate(mean_change(np.array([-0.25])))
+    >>> signed_estimate(mean_change(np.array([0.1] * 6))), signed_estimate(mean_change(np.array([-0.25])))
     ('+0.10 (+0.10 to +0.10)', '−0.25 (no interval)')
     """
     if not len(change):
