@@ -147,7 +147,7 @@ def legends_below(panels: Sequence[Any]) -> float:
         if are_same and place:
             legend.remove()
             continue
-        ax.set_anchor("N")  # panels of equal scales stay above their legends
+        ax.set_aspect("auto")  # panels of equal scales would be moved after their legends have got their place
         below = ScaledTranslation(0, -_BELOW, ax.figure.dpi_scale_trans)
         handles, labels = ax.get_legend_handles_labels()
         ax.legend(
@@ -155,7 +155,7 @@ def legends_below(panels: Sequence[Any]) -> float:
             bbox_transform=ax.transAxes + below, borderaxespad=0, alignment="left", handlelength=2.6,
             ncols=max(len(labels), 1) if are_same else 1,
         )  # fmt: skip
-    return 0.6 if are_same else 0.3 + _LINE * max(map(len, words), default=0)
+    return 0.6 if are_same else 0.4 + _LINE * max(map(len, words), default=0)
 
 
 def drop_repeated_legends(panels: Sequence[Any]) -> None:

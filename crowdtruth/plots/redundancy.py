@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from crowdtruth.checks import ALL
 from crowdtruth.plots.drawing import (
     checked,
     draw_band,
@@ -215,5 +216,5 @@ def _target_words(row: dict[Any, Any]) -> str:
     """A target in words: cohort, condition, metric, class and value."""
     name = wrapped(str(row["class"]), 22, 1) if row["class"] else ""
     number = "–" if pd.isna(row["target"]) else f"{row['target']:.2f}"
-    who = joined([str(row["cohort"]), str(row.get("condition", "")) if row.get("condition") != "all" else ""], ", ")
+    who = joined([str(row.get(key, "")) for key in ("cohort", "condition") if row.get(key) != ALL], ", ")
     return joined([who, METRICS.get(str(row["metric"]), str(row["metric"])), name], ", ") + f" ≥ {number}"
