@@ -334,7 +334,7 @@ def one_vs_rest(confusion: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    confusion : (..., n_classes, n_classes) counts, rows true, columns assigned
+    confusion : (..., n_classes, n_classes) counts or mean counts, rows true, columns assigned
 
     Returns
     -------
@@ -348,9 +348,10 @@ def one_vs_rest(confusion: ArrayLike) -> NDArray[np.float64]:
            [1., 3.]])
     """
     counts = _as_confusion(confusion)
+    other = 1.0 - np.eye(counts.shape[-1])  # sums only: a difference of mean counts can come out just below zero
     hit = np.diagonal(counts, axis1=-2, axis2=-1)
-    missed, wrong = counts.sum(axis=-1) - hit, counts.sum(axis=-2) - hit
-    rest = counts.sum(axis=(-2, -1))[..., None] - hit - missed - wrong
+    missed, wrong = (counts * other).sum(axis=-1), (counts * other).sum(axis=-2)
+    rest = (counts @ other * other).sum(axis=-2)
     return np.stack([np.stack([hit, missed], axis=-1), np.stack([wrong, rest], axis=-1)], axis=-2)
 
 

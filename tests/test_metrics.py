@@ -237,6 +237,21 @@ def test_one_vs_rest__folds_the_other_classes_together(pairs):
         np.testing.assert_array_equal(table, reference.confusion(is_true, is_assigned, [True, False]))
 
 
+@given(st.lists(st.lists(st.integers(0, 50), min_size=3, max_size=3), min_size=3, max_size=3), st.integers(1, 60))
+def test_one_vs_rest__of_mean_counts_is_that_of_the_counts_divided(counts, n):
+    folded = one_vs_rest(counts)
+    means = one_vs_rest(np.array(counts) / n)
+    np.testing.assert_array_equal(means == 0, folded == 0)  # no residue where nothing is left
+    np.testing.assert_allclose(means, folded / n, rtol=1e-12)
+
+
+def test_one_vs_rest__leaves_no_class_below_zero_by_rounding():
+    means = np.array([[0.7, 0.1], [0.1, 0.0]])
+    assert means.sum() - 0.7 - 0.1 - 0.1 < 0  # what a difference would leave
+    np.testing.assert_array_equal(one_vs_rest(means)[0], means)
+    np.testing.assert_allclose(matthews_correlation(one_vs_rest(means)), -1 / 8)
+
+
 def test_matthews_correlation__equals_scikit_learn():
     sklearn = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
