@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from crowdtruth import truth
 from crowdtruth.clustering import AnchorBox, Preference
 from crowdtruth.comparisons import BY
@@ -89,26 +91,37 @@ class RunOptions:
         _check_choice("anchor_box", self.anchor_box, ("medoid", "mean", "median"))  # weights come with rater quality
         _check_choice("model", self.model, get_args(Model))
         _check_choice("acceleration", self.acceleration, ("squarem", None))
-        if not 0 < self.iou <= 1:
-            raise ValueError(f"iou must lie in (0, 1], got {self.iou}")
         _check_choice("resample", self.resample, get_args(Unit))
-        for name in ("iterations", "min_detections", "replicates", "min_overlap", "realizations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for value in self.compare:
+            _check_choice("compare", value, BY)
+        _check_numbers(self)
+        if self.raters_per_fov is not None:
+            chosen_numbers(self.raters_per_fov, largest=1)
         for text in self.target:
             parse_target(text)
         for text in self.price:
             parse_price(text)
-        for value in self.compare:
-            _check_choice("compare", value, BY)
-        for threshold in self.thresholds:
-            if not (isinstance(threshold, float | int) and 0 < threshold <= 1):
-                raise ValueError(f"thresholds must lie in (0, 1], got {threshold!r}")
-        for name in ("tolerance", "pseudo_counts"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be a finite number from 0 on, got {getattr(self, name)}")
-        if self.start != "votes" and not (isinstance(self.start, float | int) and 0 < self.start <= 1):
-            raise ValueError(f"start must be an initial quality in (0, 1], or votes; got {self.start!r}")
+
+
+_LEAST = {
+    **dict.fromkeys(("iterations", "min_detections", "min_overlap", "realizations"), 1),
+    **{"fovs_planned": 1, "raters_planned": 1, "replicates": 20, "seed": 0, "tolerance": 0, "pseudo_counts": 0},
+}
+"""The smallest value of each number; fewer replicates bound nothing."""
+
+
+def _check_numbers(options: RunOptions) -> None:
+    """Raise if a number is out of its range."""
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value < float("inf"):
+            raise ValueError(f"{name} must be a finite number from {least} on, got {value}")
+    for name, values in (("iou", (options.iou,)), ("thresholds", options.thresholds)):
+        for value in values:
+            if not (isinstance(value, float | int) and 0 < value <= 1):
+                raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
+    if options.start != "votes" and not (isinstance(options.start, float | int) and 0 < options.start <= 1):
+        raise ValueError(f"start must be an initial quality in (0, 1], or votes; got {options.start!r}")
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
@@ -156,8 +169,10 @@ def read_config(path: Path) -> dict[str, Any]:
     for name in ("cohort", "condition", "prefer", "compare", "target", "price"):
         if name in values:
             values[name] = tuple(_texts(name, values[name]))
-    if isinstance(values.get("thresholds"), list):
-        values["thresholds"] = tuple(values["thresholds"])
+    if isinstance(values.get("thresholds"), list | float | int):
+        values["thresholds"] = tuple(np.atleast_1d(values["thresholds"]).tolist())
+    if isinstance(values.get("raters_per_fov"), int):
+        values["raters_per_fov"] = str(values["raters_per_fov"])
     return values
 
 
@@ -170,7 +185,7 @@ def recorded_options(recorded: Mapping[str, Any]) -> RunOptions:
         If they are not those of a run of this version.
     """
     values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value["file"] if isinstance(value, Mapping) else value
+        name: tuple(value) if isinstance(value, list) else value.get("file") if isinstance(value, Mapping) else value
         for name, value in recorded.items()
     }
     _check_names(values)
@@ -197,8 +212,11 @@ def _check_types(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         expected = _types_of(name, defaults[name])
         if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
-            names = " or ".join(t.__name__ for t in expected)
+            names = " or ".join(_IN_WORDS[t] for t in expected if t is not type(None))
             raise ValueError(f"option {name} takes {names}, got {value!r}")
+
+
+_IN_WORDS = {tuple: "a list", str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def _types_of(name: str, default: Any) -> tuple[type, ...]:

@@ -16,7 +16,7 @@ from crowdtruth.parallel import say
 from crowdtruth.results import ResultFolder, open_results, outdate_step, reopen_results
 from crowdtruth.simulation import remove_parts
 from crowdtruth.steps.agreeing import AGREEING, agree
-from crowdtruth.steps.checking import check_options, warn_of_idle_options
+from crowdtruth.steps.checking import check_common, check_options
 from crowdtruth.steps.comparing import compare, differ
 from crowdtruth.steps.inferring import INFERRING, infer
 from crowdtruth.steps.judging import JUDGING, judge
@@ -145,7 +145,9 @@ def report_on(folder: str | Path, *, study: str | Path | None = None) -> ResultF
     ValueError
         If no run wrote the folder.
     """
-    results = reopen_results(Path(folder), command="run")
+    results = reopen_results(Path(folder), command="run", redo=("draw", "report"))
+    if unfinished := [step for step in (*DRAWN, "compare", "differ") if step not in results.record["steps"]]:
+        raise ValueError(f"the run in {folder} did not come to its step {unfinished[0]!r}: run it again to its end")
     source = Path(study if study is not None else results.record["study"])
     if study is not None and not source.exists():
         raise ValueError(f"there is no study at {source}")
@@ -165,7 +167,7 @@ def alone(step: Step, *, after: Sequence[Step]) -> Step:
     """`step` as a command of its own: what it builds on is computed on the way and not written."""
 
     def with_earlier_steps(run: Run) -> Tables:
-        warn_of_idle_options(run)
+        check_common(run)
         for earlier in after:
             run.results.keep(earlier(run))
         return step(run)

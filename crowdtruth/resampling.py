@@ -41,9 +41,7 @@ class Interval:
     n_defined: NDArray[np.intp]  # (...) replicates in which the statistic has a value
 
 
-def group_codes(
-    fov: pd.Series, fovs: pd.DataFrame | None, unit: Unit = "fov"
-) -> tuple[NDArray[np.intp], NDArray[Any]]:
+def group_codes(fov: pd.Series, fovs: pd.DataFrame | None, unit: Unit = "fov") -> tuple[NDArray[np.intp], NDArray[Any]]:
     """What is resampled: the code of each row's FOV or slide, and their names.
 
     Parameters

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import version as version_of
@@ -129,19 +129,26 @@ def open_results(
     return ResultFolder(out, record)
 
 
-def reopen_results(folder: Path, *, command: str) -> ResultFolder:
-    """A result folder as a command left it.
+def reopen_results(folder: Path, *, command: str, redo: Collection[str] = ()) -> ResultFolder:
+    """A result folder as a command left it; the files of the steps to `redo` may be gone or changed.
 
     Raises
     ------
     ValueError
-        If there is none, or another command wrote it.
+        If there is none, another command wrote it, or a file is not as it was written.
     """
     if not is_result_folder(folder):
         raise ValueError(f"{folder} is no result folder: it has no {RECORD}")
     record = _read_record(folder / RECORD)
     if record.get("command") != command:
         raise ValueError(f"{folder} holds the results of 'crowdtruth {record.get('command')}', not of '{command}'")
+    if missing := [name for name in ("study", "inputs", "options") if name not in record]:
+        raise ValueError(f"{folder / RECORD} is not the record of a run: it has no {missing[0]}")
+    for step in record["steps"].keys() - set(redo):
+        for name, checksum in record["steps"][step]["files"].items():
+            file = inside(folder, name)
+            if not file.is_file() or sha256_of(file) != checksum:
+                raise ValueError(f"{file} is not as the run left it: run 'crowdtruth {command}' again")
     return ResultFolder(folder, record)
 
 
@@ -151,9 +158,21 @@ def _read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not the record of a run ({error}); give another --out") from error
-    if not isinstance(record, dict) or not _are_steps(record.get("steps")):
+    if not isinstance(record, dict) or not _are_steps(record.get("steps")) or not _has_places(record):
         raise ValueError(f"{path} is not the record of a run; give another --out")
     return record
+
+
+def _has_places(record: Mapping[str, Any]) -> bool:
+    """Whether study, inputs, options and program, where they are recorded, are what `open_results` records."""
+    study, inputs = record.get("study", ""), record.get("inputs", {})
+    mappings = (inputs, record.get("options", {}), record.get("program", {}))
+    return (
+        isinstance(study, str)
+        and "\0" not in study
+        and all(isinstance(mapping, dict) for mapping in mappings)
+        and all(isinstance(checksum, str) for checksum in inputs.values())
+    )
 
 
 def _are_steps(steps: Any) -> bool:
@@ -274,11 +293,15 @@ def forget_step(results: ResultFolder, name: str) -> None:
         if name in done["after"]:
             forget_step(results, later)
     if name in steps:
-        files = [inside(results.path, file) for file in steps.pop(name)["files"]]
-        write_json(results.record, results.path / RECORD)
+        files = [inside(results.path, file) for file in steps[name]["files"]]
         for file in files:
             file.unlink(missing_ok=True)
             results.tables.pop(file.stem, None)
+        for folder in {file.parent for file in files} - {results.path}:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        del steps[name]
+        write_json(results.record, results.path / RECORD)
 
 
 def _key(results: ResultFolder, name: str, options: Mapping[str, Any], after: Sequence[str]) -> str:

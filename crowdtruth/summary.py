@@ -5,6 +5,7 @@ import textwrap
 import numpy as np
 import pandas as pd
 
+from crowdtruth.agreement.selection import rows_of_run
 from crowdtruth.results import ResultFolder
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import RAW
@@ -64,11 +65,9 @@ def _describe_anchors(results: ResultFolder) -> list[str]:
     members, n_anchors = results.table("members"), len(results.table("anchors"))
     if not results.has("ratings"):
         return [f"{_number(len(members), 'mark')} are {_number(n_anchors, 'anchor')}"]
-    fovs, raters = len(results.table("fovs")), results.table("ratings")["rater"].nunique()
-    return [
-        f"{_number(len(members), 'mark')} in {_number(fovs, 'FOV')} are {_number(n_anchors, 'anchor')}; "
-        f"{_number(raters, 'rater')} asked there"
-    ]
+    fovs = len(results.table("fovs"))
+    asked = f"; {_number(results.table('ratings')['rater'].nunique(), 'rater')} asked there" if n_anchors else ""
+    return [f"{_number(len(members), 'mark')} in {_number(fovs, 'FOV')} are {_number(n_anchors, 'anchor')}{asked}"]
 
 
 def _number(count: int, what: str) -> str:
@@ -102,9 +101,14 @@ def _describe_accuracy(results: ResultFolder) -> list[str]:
     overall = accuracy[~accuracy["who"].isin(raters) & (accuracy["class"] == "")]
     lines = []
     for (who, condition, reference), rows in overall.groupby(["who", "condition", "reference"], sort=False):
-        score = rows.set_index("metric")["value"]
-        words = ", ".join(f"{name} {score[name]:.3f}" for name in _SCORES if name in score and pd.notna(score[name]))
-        lines += [f"inferred labels of {who}, condition {condition}, against {reference}", f"  {words}"]
+        found = {row["metric"]: row for row in rows.to_dict("records") if pd.notna(row["value"])}
+        words = [
+            f"{name} {_with_interval(found[name]['value'], found[name]['low'], found[name]['high'])}"
+            for name in _SCORES
+            if name in found
+        ]
+        lines.append(f"inferred labels of {who}, condition {condition}, against {reference}")
+        lines += textwrap.wrap(", ".join(words), 96, initial_indent="  ", subsequent_indent="  ")
     return lines
 
 
@@ -114,15 +118,20 @@ def _describe_raters(results: ResultFolder) -> list[str]:
     for (condition, reference), rows in raters.groupby(["condition", "reference"], sort=False):
         scored = [name for name in _SCORES if rows[name].notna().any()]
         ranges = [f"{name} {rows[name].min():.3f}–{rows[name].max():.3f}" for name in scored]
-        lines += [f"{len(rows)} raters, condition {condition}, against {reference}", f"  {', '.join(ranges)}"]
+        lines += [
+            f"{_number(len(rows), 'rater')}, condition {condition}, against {reference}",
+            f"  {', '.join(ranges)}",
+        ]
     return lines
 
 
 def _describe_agreement(results: ResultFolder) -> list[str]:
-    """Alpha of each cohort and condition at the first threshold, of all anchors, labels as they come."""
-    table = results.table("agreement")
-    rows = table[(table["statistic"] == "alpha") & (table["grouping"] == RAW) & (table["min_detections"] == 1)]
-    rows = rows.drop_duplicates(["cohort", "condition", "scope"])
+    """Alpha of each cohort and condition at the threshold, number of detections and grouping of the run."""
+    options, table = results.record["options"], results.table("agreement")
+    classes = options["classes"]
+    level = RAW if classes is None else classes if isinstance(classes, str) else None
+    rows = rows_of_run(table, iou=options["iou"], min_detections=options["min_detections"], grouping=level)
+    rows = rows[rows["statistic"] == "alpha"].drop_duplicates(["cohort", "condition", "scope"])
     return [
         f"agreement of {row['cohort']}, condition {row['condition']}, {row['scope'].replace('_', ' ')}: alpha "
         + _with_interval(row["value"], row["low"], row["high"])

@@ -31,9 +31,9 @@ def test_make_options__reads_unions_of_cohorts_from_a_table(tmp_path: Path) -> N
     ("text", "message"),
     [
         ("iuo = 0.5", r"unknown option\(s\) iuo; there are format"),
-        ("iou = 'half'", "option iou takes float or int, got 'half'"),
-        ("inclusive = 1", "option inclusive takes bool, got 1"),
-        ("min_detections = true", "option min_detections takes int, got True"),
+        ("iou = 'half'", "option iou takes a number or a whole number, got 'half'"),
+        ("inclusive = 1", "option inclusive takes true or false, got 1"),
+        ("min_detections = true", "option min_detections takes a whole number, got True"),
         ("iou = ", "run.toml: not TOML"),
         ("a." * 100_000 + "a = 1", "run.toml: not TOML: line 1: more than 64 dots"),
         ("iou = 1.5", r"iou must lie in \(0, 1\], got 1.5"),
@@ -45,7 +45,7 @@ def test_make_options__reads_unions_of_cohorts_from_a_table(tmp_path: Path) -> N
         ("start = nan", r"start must be an initial quality in \(0, 1\], or votes; got nan"),
         ("start = 'good'", r"start must be an initial quality in \(0, 1\], or votes; got 'good'"),
         ("preset = 'papier'", "preset must be one of default, paper; got 'papier'"),
-        ("iterations = 0", "iterations must be at least 1, got 0"),
+        ("iterations = 0", "iterations must be a finite number from 1 on, got 0"),
     ],
 )
 def test_make_options__says_what_is_wrong_in_a_file(tmp_path: Path, text: str, message: str) -> None:

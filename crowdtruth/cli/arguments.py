@@ -105,7 +105,7 @@ Resample = Annotated[
     str | None, typer.Option(help="What intervals draw again: fov (default) or slide.", rich_help_panel=_INTERVALS)
 ]
 Replicates = Annotated[
-    int | None, typer.Option(min=1, help="Bootstrap replicates (default 2000).", rich_help_panel=_INTERVALS)
+    int | None, typer.Option(min=20, help="Bootstrap replicates (default 2000).", rich_help_panel=_INTERVALS)
 ]
 Thresholds = Annotated[
     list[float] | None,

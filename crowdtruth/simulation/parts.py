@@ -16,6 +16,7 @@ from crowdtruth.files import atomic_write, write_table
 from crowdtruth.parallel import track
 from crowdtruth.simulation.experiment import Experiment
 from crowdtruth.simulation.redundancy import (
+    BLOCK,
     DEFAULT_REALIZATIONS,
     blocks_of,
     checked_k,
@@ -120,7 +121,7 @@ def _values(
     done = [_read(file, (len(block), *shape)) for file, block in zip(files, blocks, strict=True)]
     to_do = [number for number, values in enumerate(done) if values is None]
     results = workers.map(partial(run_block, every_k), experiment, [blocks[number] for number in to_do])
-    description = f"realizations of {experiment.cohort}, {experiment.condition}"
+    description = f"realizations of {experiment.cohort}, {experiment.condition}, {BLOCK} at a time"
     for number, values in zip(to_do, track(results, description, total=len(to_do)), strict=True):
         with atomic_write(files[number]) as handle:
             np.save(handle, values)

@@ -3,6 +3,7 @@
 import warnings
 
 from crowdtruth.options import RunOptions, chosen_conditions, cohort_members, parse_preferences
+from crowdtruth.resampling import group_codes
 from crowdtruth.steps.judging import check_reference
 from crowdtruth.steps.locating import LOCATING
 from crowdtruth.steps.run import Run, Tables, grouping_of
@@ -13,24 +14,32 @@ _OF_EM = ("start", "iterations", "tolerance", "pseudo_counts", "acceleration")
 
 def check_options(run: Run) -> Tables:
     """Raise before the work begins if the options do not fit the study."""
+    check_common(run)
+    if not run.study.is_crowd:
+        training_choice(run)
+    return {}
+
+
+def check_common(run: Run) -> None:
+    """Raise if what every command may be asked for does not fit the study."""
     study, options = run.study, run.options
     cohort_members(options.cohort, study.raters["cohort"])
     chosen_conditions(options, study.conditions)
     grouping_of(run)
     parse_preferences(options.prefer, study)
-    if not study.is_crowd:
-        training_choice(run)
+    if options.resample == "slide" and not study.is_crowd:
+        group_codes(study.fovs["fov"], study.fovs, "slide")
     check_reference(run)
     warn_of_idle_options(run)
-    return {}
 
 
 def warn_of_idle_options(run: Run) -> None:
     """Say which options that differ from their defaults change nothing here."""
     options, defaults = run.options, RunOptions()
     idle = {
-        "the objects are located already": LOCATING if run.study.is_located else (),
+        "the objects are located already": (*LOCATING, "thresholds") if run.study.is_located else (),
         "a crowd table has nothing to detect": ("min_detections",) if run.study.is_crowd else (),
+        "a crowd table has tasks, not FOVs on slides": ("resample",) if run.study.is_crowd else (),
         "a majority vote has no parameters": _OF_EM if options.model == "majority" else (),
         "one-coin is not accelerated": ("acceleration",) if options.model == "one-coin" else (),
     }

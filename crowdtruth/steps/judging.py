@@ -40,6 +40,8 @@ _COHORT = "cohort:"
 def judge(run: Run) -> Tables:
     """Every rater and every cohort's inferred labels against the reference."""
     reference = reference_of(run)
+    if reference.kind == "boxes" and (absent := len(set(run.study.fovs["fov"]) - reference.fovs)):
+        say(f"{reference.name}: {absent} FOVs of the study have no object in it and are not judged")
     tables = {**score(run, reference), **look_closer(run, reference)}
     return {name: table for name, table in tables.items() if len(table) or name in ("raters", "accuracy")}
 
@@ -134,6 +136,8 @@ def check_reference(run: Run) -> None:
         split_at_condition(spec.removeprefix(_COHORT), cohorts, run.study.conditions)
     elif not Path(spec).is_file():
         raise ValueError(f"--reference {spec}: expected a file, or cohort:NAME[@CONDITION]")
+    else:
+        reference_of_file(Path(spec), run)
 
 
 def reference_of(run: Run) -> Reference:
@@ -164,6 +168,4 @@ def reference_of_file(path: Path, run: Run) -> Reference:
     shared = set(table["fov"]) & set(study.fovs["fov"])
     if not shared:
         raise ValueError(f"{path.name} shares no FOV with the study: the names in column fov must be equal")
-    if absent := len(study.fovs) - len(shared):
-        say(f"{path.name}: {absent} FOVs of the study have no object in it and are not judged")
     return box_reference(table[table["fov"].isin(shared)], path.name)

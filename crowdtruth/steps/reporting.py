@@ -1,5 +1,6 @@
 """Figures of all tables, and the report that holds them."""
 
+import warnings
 from pathlib import Path
 
 from crowdtruth.formats.taxonomy_file import read_taxonomy_file
@@ -22,10 +23,16 @@ def draw(run: Run) -> Tables:
 
     results = run.results
     tables = {name: results.table(name) for name in FIGURE_TABLES if results.has(name)}
-    drawn = figures_of(tables, read_taxonomy_file(results.path), data=run.source.resolve().name)
+    options = run.options
+    data = Path(results.record["study"]).name
+    drawn = figures_of(
+        tables, read_taxonomy_file(results.path), data=data, iou=options.iou, min_detections=options.min_detections
+    )
     files: dict[str, Product] = {}
-    for name, figure in track(drawn, "figures"):
-        files |= {f"{FIGURES}/{name}{suffix}": figure_bytes(figure, suffix) for suffix in (".svg", ".png")}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # letters the font lacks, in names of raters and classes
+        for name, figure in track(drawn, "figures"):
+            files |= {f"{FIGURES}/{name}{suffix}": figure_bytes(figure, suffix) for suffix in (".svg", ".png")}
     return files
 
 
@@ -37,6 +44,8 @@ def report(run: Run) -> Tables:
 
     results = run.results
     drawn = results.record["steps"]["draw"]["files"]
-    figures = {Path(name).stem: (results.path / name).read_text(encoding="utf-8") for name in drawn if name.endswith(".svg")}
+    figures = {
+        Path(name).stem: (results.path / name).read_text(encoding="utf-8") for name in drawn if name.endswith(".svg")
+    }
     study = run.study if run.source.exists() else None
     return {"report.html": render_report(results, study=study, figures=figures)}

@@ -1,8 +1,11 @@
 """Redundancy and plan: what fewer raters per FOV would have found, and how many are enough."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from crowdtruth.options import chosen_conditions, chosen_numbers, cohort_members
+from crowdtruth.parallel import say
 from crowdtruth.planning import parse_price, parse_target, plan_raters
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.references import AnchorLabels
@@ -23,16 +26,42 @@ def simulate(run: Run) -> Tables:
     if not experiments:
         return {}
     prepare_folder(run.results)
-    spec, largest = run.options.raters_per_fov, max(int(experiment.n_asked.max()) for experiment in experiments)
+    numbers = None
+    if (spec := run.options.raters_per_fov) is not None:
+        numbers = chosen_numbers(spec, max(map(most_asked, experiments)))
+        experiments = with_so_many_raters(experiments, numbers, spec)
     table = simulate_parts(
         run.results.path,
         experiments,
         run.options.realizations,
-        raters_per_fov=None if spec is None else chosen_numbers(spec, largest),
+        raters_per_fov=numbers,
         jobs=run.jobs,
         address=run.address,
     )
     return {"redundancy": table}
+
+
+def most_asked(experiment: Experiment) -> int:
+    """The most raters asked in an FOV."""
+    return int(experiment.n_asked.max())
+
+
+def with_so_many_raters(experiments: list[Experiment], numbers: Sequence[int], spec: str) -> list[Experiment]:
+    """The experiments that have FOVs with one of the numbers of raters; those left out are said.
+
+    Raises
+    ------
+    ValueError
+        If none is left.
+    """
+    if not numbers:
+        most = max(map(most_asked, experiments))
+        raise ValueError(f"--raters-per-fov {spec}: the most raters asked about an FOV are {most}")
+    for experiment in experiments:
+        if most_asked(experiment) < min(numbers):
+            name = f"cohort {experiment.cohort}, condition {experiment.condition}"
+            say(f"{name}: not simulated, at most {most_asked(experiment)} of its raters were asked about an FOV")
+    return [experiment for experiment in experiments if most_asked(experiment) >= min(numbers)]
 
 
 def plan(run: Run) -> Tables:
