@@ -1,9 +1,8 @@
 """Which rows of a result folder its figures show: chosen once, so that figures beside each other show the same."""
 
-import numpy as np
 import pandas as pd
 
-from crowdtruth.plots.drawing import numbers
+from crowdtruth.agreement.selection import rows_of_run
 from crowdtruth.plots.panels import Tables
 from crowdtruth.taxonomy import UNDETECTED
 
@@ -26,7 +25,7 @@ def chosen_rows(tables: Tables, *, iou: float | None = None, min_detections: int
             own = chosen[name]
             chosen[name] = own[own["condition"] == shown] if shown in set(own["condition"]) else own
     if "agreement" in chosen:
-        chosen[OVERVIEW] = at_one_threshold(chosen["agreement"], iou=iou, min_detections=min_detections)
+        chosen[OVERVIEW] = rows_of_run(chosen["agreement"], iou=iou, min_detections=min_detections)
     return chosen
 
 
@@ -66,27 +65,3 @@ def fullest_condition(tables: Tables) -> str:
             sums = marks.groupby("condition", sort=False, observed=True)[column].sum()
             return str(sums[::-1].idxmax()) if len(sums) else ""
     return ""
-
-
-def at_one_threshold(table: pd.DataFrame, *, iou: float | None = None, min_detections: int = 1) -> pd.DataFrame:
-    """The rows at the clustering threshold and least number of detections asked for, else at those nearest to them.
-
-    Parameters
-    ----------
-    table : ``agreement.csv``
-    iou : default: the loosest
-    min_detections : raters who marked an object, at least
-
-    Examples
-    --------
-    >>> rows = pd.DataFrame({"threshold": [0.25, 0.25, 0.5], "min_detections": [1, 2, 1], "value": [0.3, 0.4, 0.2]})
-    >>> at_one_threshold(rows, min_detections=2)["value"].tolist()
-    [0.4]
-    """
-    for column, wanted in (("threshold", iou), ("min_detections", min_detections)):
-        found = numbers(table, column)
-        known = np.unique(found[np.isfinite(found)])
-        if len(known):
-            nearest = known[0] if wanted is None else known[np.abs(known - wanted).argmin()]
-            table = table[found == nearest]
-    return table

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from crowdtruth.agreement import agreement_level
+from crowdtruth.agreement.selection import rows_of_run
 from crowdtruth.report.differences import AGREEMENT, COHORTS, differences
 from crowdtruth.report.figures import figures_of
 from crowdtruth.report.inputs import Inputs, Section, at_level, in_order
@@ -39,7 +40,13 @@ def agreement(inputs: Inputs) -> Section:
             "not run."
         )
         return Section(_NAME, _TITLE, figures=figures, absent=absent)
-    table = _of_the_run(inputs.table("agreement"), inputs)
+    options = inputs.options
+    table = rows_of_run(
+        inputs.table("agreement"),
+        iou=options.get("iou"),
+        min_detections=options.get("min_detections", 1),
+        grouping=inputs.level,
+    )
     rows = _rows(table[table["statistic"] == "alpha"])
     body = {
         "rows": rows, "all": _all_rows(table), "pairs": _pairs(inputs), "level": inputs.level,
@@ -47,17 +54,6 @@ def agreement(inputs: Inputs) -> Section:
     }  # fmt: skip
     words = _words(rows)
     return Section(_NAME, _TITLE, words, body, figures, _next_steps(rows), brief=words[-1] if words else "")
-
-
-def _of_the_run(table: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
-    """The rows at the run's own threshold, least number of detections and grouping."""
-    if table["threshold"].notna().any():
-        distance = (table["threshold"] - float(inputs.options.get("iou", 0.25))).abs()
-        table = table[distance == distance.min()]
-    least = int(inputs.options.get("min_detections", 1))
-    found = table["min_detections"]
-    table = table[found == (least if (found == least).any() else found.min())]
-    return at_level(table, inputs.level)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
