@@ -25,7 +25,7 @@ class Share:
 def overview(inputs: Inputs) -> Section:
     """Who marked what, and what came of it."""
     if not inputs.has("ratings"):
-        return Section(_NAME, _TITLE, absent="The results hold no ratings, so there is nothing to count.")
+        return Section(_NAME, _TITLE, absent=_nothing_marked(inputs))
     ratings = inputs.table("ratings")
     words = [_what(inputs, ratings), _who(ratings)]
     body: dict[str, Any] = {"raters": _asked(inputs, ratings), "labels": []}
@@ -34,6 +34,15 @@ def overview(inputs: Inputs) -> Section:
         body["place_of"] = {name: place for place, name in enumerate(inputs.classes)}
         words.append(_certainty(inputs.table("truth")))
     return Section(_NAME, _TITLE, words, body, brief=words[0])
+
+
+def _nothing_marked(inputs: Inputs) -> str:
+    """Why there is nothing to count: nobody marked anything, where it is known who looked."""
+    asked = inputs.study.assignments if inputs.study else pd.DataFrame()
+    if asked.empty:
+        return "The results hold no ratings, so there is nothing to count."
+    raters, fovs = asked["rater"].nunique(), asked["fov"].nunique()
+    return f"{counted(raters, 'rater')} looked at {counted(fovs, 'FOV')} and marked nothing."
 
 
 def _what(inputs: Inputs, ratings: pd.DataFrame) -> str:
