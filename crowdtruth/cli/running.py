@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from crowdtruth.cli.app import app, chosen_options, clear_errors, takes
+from crowdtruth.cli.app import app, chosen_options, clear_errors, scheduler_address, takes
 from crowdtruth.cli.arguments import (
     AGREEING,
     GENERAL,
@@ -18,6 +18,8 @@ from crowdtruth.cli.arguments import (
     REPORTING,
     SIMULATING,
     TRAINING,
+    Address,
+    Backend,
     Jobs,
     OutFolder,
     Seed,
@@ -31,7 +33,14 @@ from crowdtruth.cli.arguments import (
 @takes(
     *(GENERAL, READING, LOCATING, INFERRING, JUDGING, TRAINING, INTERVALS, AGREEING, SIMULATING, PLANNING, REPORTING)
 )
-def run(study: StudyPath, out: OutFolder, jobs: Jobs = 1, **options: Any) -> None:
+def run(
+    study: StudyPath,
+    out: OutFolder,
+    jobs: Jobs = 1,
+    backend: Backend = None,
+    address: Address = None,
+    **options: Any,
+) -> None:
     """Do everything: objects, labels, accuracy, agreement, redundancy, plan, training table, figures and report.
 
     A second run with the same study and options continues where the first stopped.
@@ -47,7 +56,8 @@ def run(study: StudyPath, out: OutFolder, jobs: Jobs = 1, **options: Any) -> Non
     from crowdtruth.pipeline import run_study
     from crowdtruth.summary import describe_results
 
-    typer.echo(describe_results(run_study(study, out, chosen_options(options), jobs=jobs)))
+    chosen, cluster = chosen_options(options), scheduler_address(backend, address)
+    typer.echo(describe_results(run_study(study, out, chosen, jobs=jobs, address=cluster)))
 
 
 @app.command()
