@@ -1,5 +1,8 @@
 """Agreement in tables of ratings: by cohort and condition, by pair of raters, within raters, and the map of raters."""
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +13,19 @@ from crowdtruth.agreement import (
     STATISTICS,
     agreement_difference,
     agreement_table,
+    count_items,
+    count_pairs,
     kappa_matrix,
     krippendorff_alpha,
     pairwise_table,
     rater_map,
     rater_map_table,
     self_agreement,
+    shared,
+    sum_coincidences,
 )
+from crowdtruth.agreement.formulas import alpha_from, kappa_from, percent_from
+from crowdtruth.resampling import bootstrap, task_groups
 from crowdtruth.taxonomy import group_labels, parse_taxonomy
 
 FEW = {"n_replicates": 200}
@@ -109,6 +118,28 @@ def test_agreement_table__of_a_crowd_resamples_its_tasks():
     assert (table["low"] < table["value"]).all()
 
 
+def test_agreement_table__of_a_crowd_deals_its_tasks_into_groups():
+    ratings = crowd(500, 4, 8)
+    found = agreement_table(ratings, scopes=["classification"], **FEW).set_index("statistic").loc["alpha"]
+    counted = count_items(ratings.pivot(index="anchor", columns="rater", values="label"))
+    interval = bootstrap(sum_coincidences(counted, task_groups(500)), alpha_from, **FEW)
+    assert interval.n_groups == 200
+    expected = [interval.value, interval.low, interval.high]
+    np.testing.assert_allclose([found["value"], found["low"], found["high"]], expected, atol=1e-9)
+
+
+def test_agreement_difference__of_a_crowd_pairs_the_same_tasks():
+    ratings = crowd(500, 4, 8)
+    few = {"scopes": ["classification"], **FEW}
+    same = agreement_difference(ratings, ratings, **few)
+    assert (same[["value", "low", "high"]] == 0).all(axis=None)
+    assert (same["n_groups"] == 200).all()
+    # answers of a few tasks more leave the others in their groups
+    fewer = ratings[ratings["anchor"] > "t00004"]
+    difference = agreement_difference(ratings, fewer, **few)
+    assert (difference["high"] - difference["low"] < 0.02).all()
+
+
 @pytest.mark.parametrize(
     ("labels", "reasons"),
     [
@@ -180,6 +211,83 @@ def test_pairwise_table__says_why_a_kappa_is_empty():
     assert table["undefined"].tolist() == ["one class", "no pairs", "few shared"]
     assert table["n_anchors"].tolist() == [2, 0, 1]
     assert table["kappa"].isna().all()
+
+
+def crowd(n_tasks, n_answers, n_workers, seed=0):
+    """Answers of a crowd table, each worker right 7 times in 10; who answers a task is drawn."""
+    rng = np.random.default_rng(seed)
+    truth = np.repeat(rng.integers(0, 3, n_tasks), n_answers)
+    task = np.repeat(np.arange(n_tasks), n_answers)
+    worker = np.argsort(rng.random((n_tasks, n_workers)), axis=1)[:, :n_answers].ravel()
+    label = np.where(rng.random(len(task)) < 0.7, truth, rng.integers(0, 3, len(task)))
+    names = {"anchor": [f"t{i:05d}" for i in task], "rater": [f"w{i:03d}" for i in worker]}
+    ratings = pd.DataFrame({**names, "label": np.array(list("xyz"))[label]})
+    return ratings.assign(fov="", cohort="all", condition="all")
+
+
+@pytest.mark.parametrize("weights", [None, "linear"])
+@pytest.mark.parametrize("scope", SCOPES)
+def test_pairwise_table__resamples_the_fovs_in_which_two_share_an_anchor(scope, weights):
+    ratings = study(conditions=["u"])
+    ratings.loc[(ratings["rater"] == "r2") & ratings["fov"].isin(["f3", "f4", "f5"]), "label"] = "undetected"
+    table = pairwise_table(ratings, scopes=[scope], weights=weights, **FEW)
+    names = ["lymphocyte", "stroma", "tumor", "undetected"][: 3 if scope == "classification" else 4]
+    fov_of = ratings.drop_duplicates("anchor").set_index("anchor")["fov"]
+    for row in table.itertuples():
+        shared = matrix_of(ratings, scope)[[row.first, row.second]].dropna()
+        fov, fovs = pd.factorize(fov_of[shared.index], sort=True)
+        counted = count_pairs(shared, group=fov, classes=names)
+        for name, weight in (("kappa", weights), ("percent_agreement", None)):
+            formula = kappa_from if name == "kappa" else percent_from
+            interval = bootstrap(counted.tables[0], partial(formula, weights=weight), **FEW)
+            bounds = ("low", "high") if name == "kappa" else ("percent_agreement_low", "percent_agreement_high")
+            found = [getattr(row, column) for column in (name, *bounds)]
+            tolerance = 0.01 if weight else 1e-9  # weighted sums in another order may tell equal replicates apart
+            np.testing.assert_allclose(found, [interval.value, interval.low, interval.high], atol=tolerance)
+        assert len(fovs) == interval.n_groups
+
+
+@pytest.mark.parametrize(
+    ("ratings", "raters"),
+    [(study(), ["r1", "r5"]), (study(), ["r3", "r4"]), (crowd(900, 6, 12), ["w002", "w009"])],
+    ids=["few FOVs", "all FOVs", "tasks"],
+)
+def test_pairwise_table__has_the_interval_of_a_pair_alone(ratings, raters):
+    table = pairwise_table(ratings, **FEW)
+    alone = pairwise_table(ratings[ratings["rater"].isin(raters)], classes=sorted({*ratings["label"]}), **FEW)
+    of_pair = (table["first"] == raters[0]) & (table["second"] == raters[1])
+    pd.testing.assert_frame_equal(table[of_pair].reset_index(drop=True), alone)
+
+
+def test_pairwise_table__without_enough_shared_fovs_has_no_interval():
+    ratings = study(conditions=["u"])
+    few = ratings[(ratings["rater"] != "r4") | (ratings["fov"].isin([f"f{i}" for i in range(2, 7)]))]
+    table = pairwise_table(few, scopes=["detection_and_classification"], **FEW)
+    is_few = (table["first"] == "r4") | (table["second"] == "r4")
+    assert table["kappa"].notna().all()
+    bounds = table[["low", "high", "percent_agreement_low", "percent_agreement_high"]].notna()
+    assert (bounds.all(axis=1) == ~is_few).all()
+    assert (bounds.any(axis=1) == ~is_few).all()
+
+
+@pytest.mark.parametrize(("most_shared", "most_pairs"), [(1, 1), (700, 4)])
+def test_pairwise_table__in_small_portions_is_the_same(monkeypatch, most_shared, most_pairs):
+    ratings = crowd(300, 5, 9)
+    expected = pairwise_table(ratings, **FEW)
+    monkeypatch.setattr(shared, "_MOST_SHARED", most_shared)
+    monkeypatch.setattr(shared, "_MOST_PAIRS", most_pairs)
+    pd.testing.assert_frame_equal(pairwise_table(ratings, **FEW), expected)
+
+
+def test_tables__of_a_large_crowd_need_little_memory():
+    ratings = crowd(20_000, 10, 100)
+    for table_of in (agreement_table, pairwise_table):
+        tracemalloc.start()
+        table = table_of(ratings, scopes=["classification"], n_replicates=20)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert table["low"].notna().all()
+        assert peak < 250e6  # a table of every two raters for each task would be 3.6 GB
 
 
 def test_pairwise_table__takes_the_commonest_of_repeated_ratings():

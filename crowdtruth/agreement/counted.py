@@ -16,11 +16,14 @@ from crowdtruth.agreement.counts import ItemCounts, count_items
 from crowdtruth.agreement.nominal import NominalSums
 from crowdtruth.clustering import Located
 from crowdtruth.ratings import encode_ratings
-from crowdtruth.resampling import Unit, group_codes
+from crowdtruth.resampling import Unit, group_codes, task_groups
 from crowdtruth.taxonomy import UNDETECTED, Grouping, group_probabilities
 
 Scope = Literal["detection_and_classification", "classification"]
 Codes = NDArray[np.integer[Any]]
+
+TASKS = "anchor"
+"""What is resampled of a table without FOVs."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,13 @@ class CountedRatings:
         """Sums by group of the anchors that at least so many marked; `groups` is a sorted superset of its own."""
         chosen = self.is_marked(least)
         seen = in_scope(ItemCounts(items.counts[chosen], items.total[chosen], items.classes), scope)
-        names = self.groups if groups is None else groups
-        place = np.searchsorted(names, self.groups) if len(self.groups) else np.zeros(0, dtype=np.intp)
-        return NominalSums.of(seen, place[self.group[chosen]], max(len(names), 1))  # no anchor: one empty group
+        group, n_groups = self.group[chosen], len(self.groups)
+        if groups is not None:
+            group, n_groups = np.searchsorted(groups, self.groups).astype(np.intp)[group], len(groups)
+        if self.resampled == TASKS:
+            dealt = task_groups(n_groups)
+            group, n_groups = dealt[group], int(dealt.max(initial=-1)) + 1
+        return NominalSums.of(seen, group, max(n_groups, 1))  # no anchor: one empty group
 
     def is_marked(self, least: int) -> NDArray[np.bool_]:
         """Anchors (n_anchors,) that got at least so many labels other than `undetected`."""
@@ -127,7 +134,7 @@ class CountedMarks:
         inside = assignments[assignments["fov"].isin(fov_names)]
         asked = _codes(inside.drop_duplicates(), {"fov": pd.Index(fov_names), **_without(codes_of)}, "assignment")
         _check_asked((fov[marks[0]], *marks[1:3]), asked, members)
-        group, groups = group_codes(anchors["fov"], anchors if fovs is None else fovs, resample)
+        group, groups = group_codes(anchors["fov"], fovs, resample)
         cohort = raters["cohort"].to_numpy(dtype=object)
         return cls(anchor, fov, group, groups, resample, _commonest(marks), asked, cohort, conditions, classes)
 
@@ -234,7 +241,6 @@ def groups_of_anchors(ratings: pd.DataFrame, fovs: pd.DataFrame | None, resample
         name = anchors.loc[anchors["anchor"].duplicated(), "anchor"].iloc[0]
         raise ValueError(f"an anchor lies in one FOV; {name!r} has several")
     if (anchors["fov"] == "").all():
-        return pd.Series(anchors["anchor"].to_numpy(), index=anchors["anchor"].to_numpy()), "anchor"
-    known = anchors[["fov"]] if fovs is None else fovs
-    codes, names = group_codes(anchors["fov"], known, resample)
+        return pd.Series(anchors["anchor"].to_numpy(), index=anchors["anchor"].to_numpy()), TASKS
+    codes, names = group_codes(anchors["fov"], fovs, resample)
     return pd.Series(names[codes], index=anchors["anchor"].to_numpy()), resample

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crowdtruth.metrics import ratio
+
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 Weights = Literal["linear", "quadratic"] | ArrayLike | None
 Floats = NDArray[np.float64]
@@ -122,15 +124,8 @@ def kappa_from(table: ArrayLike, *, weights: Weights = None) -> Floats:
     """
     counts = _as_square(table)
     disagreement = disagreement_weights(weights, counts.shape[-1])
-    return kappa_from_margins(_weighted_sum(counts, disagreement), counts.sum(axis=-1), counts.sum(axis=-2), weights)
-
-
-def kappa_from_margins(observed: ArrayLike, first: ArrayLike, second: ArrayLike, weights: Weights = None) -> Floats:
-    """Cohen's kappa of weighted disagreement (...) and the two raters' counts of classes (..., n_classes) -> (...)."""
-    one, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    disagreement = disagreement_weights(weights, one.shape[-1])
-    expected = np.einsum("...c,...c->...", one @ disagreement, other)
-    return 1 - ratio(np.asarray(observed, dtype=float) * np.einsum("...c->...", one), expected)
+    expected = np.einsum("...c,...c->...", counts.sum(axis=-1) @ disagreement, counts.sum(axis=-2))
+    return 1 - ratio(_weighted_sum(counts, disagreement) * counts.sum(axis=(-2, -1)), expected)
 
 
 def disagreement_weights(weights: Weights, n_classes: int) -> Floats:
@@ -230,9 +225,3 @@ def _weighted_sum(table: Floats, weight: Floats) -> Floats:
 def nonzero(values: Floats) -> Floats:
     """`values` with 1 in place of 0, to divide zeros by."""
     return np.where(values == 0, 1, values)
-
-
-def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
-    """Quotient, NaN where the denominator is zero."""
-    over, under = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under != 0)

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crowdtruth._kernels import coincidence
 from crowdtruth.agreement.counts import ItemCounts, ratings_in_bytes
-from crowdtruth.agreement.formulas import Floats, beyond_chance, nonzero, ratio
+from crowdtruth.agreement.formulas import Floats, beyond_chance, nonzero
+from crowdtruth.metrics import ratio
 
 STATISTICS = ("alpha", "fleiss_kappa", "ac1", "percent_agreement")
 

@@ -8,14 +8,14 @@ import pandas as pd
 
 from crowdtruth.agreement.counted import Scope, all_classes
 from crowdtruth.agreement.formulas import Weights
-from crowdtruth.agreement.label_matrix import LabelMatrix, cohort_of_raters, joined
-from crowdtruth.agreement.tables import SCOPES, check_ratings
+from crowdtruth.agreement.label_matrix import LabelMatrix, cohort_of_raters
+from crowdtruth.agreement.tables import SCOPES, check_ratings, joined_rows
 from crowdtruth.resampling import Unit
 from crowdtruth.taxonomy import Grouping
 
 COLUMNS = (
     "condition", "grouping", "scope", "first", "second", "first_cohort", "second_cohort", "n_anchors", "kappa", "low",
-    "high", "percent_agreement", "resampled", "undefined",
+    "high", "percent_agreement", "percent_agreement_low", "percent_agreement_high", "resampled", "undefined",
 )  # fmt: skip
 
 
@@ -44,14 +44,15 @@ def pairwise_table(
     weights : as for `cohen_kappa`; a matrix is of the classes in scope, ``undetected`` last
     scopes : one or both
     min_overlap : pairs that share fewer anchors have no kappa
-    resample : ``"fov"`` or ``"slide"``
+    resample : ``"fov"`` or ``"slide"``; where a table has no FOVs (crowd tables), tasks are resampled
     options : of `crowdtruth.resampling.bootstrap`
 
     Returns
     -------
     one row per condition × grouping × scope × pair, the rater whose name sorts first as `first`
         condition, grouping, scope, first, second, first_cohort, second_cohort, n_anchors (which both rated), kappa,
-        low, high, percent_agreement, resampled, undefined (``no pairs``, ``one class`` or ``few shared``).
+        low, high, percent_agreement, percent_agreement_low, percent_agreement_high, resampled, undefined (``no
+        pairs``, ``one class`` or ``few shared``). Intervals rest on the FOVs in which the two share an anchor.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def pairwise_table(
             pairs, groupings=groupings, scopes=scopes, weights=weights, min_overlap=min_overlap, options=options
         ):
             found.append(pd.concat([who, values], axis=1))
-    return joined(found, COLUMNS)
+    return joined_rows(found, COLUMNS)
 
 
 def _pair_names(matrix: LabelMatrix, cohorts: pd.Series, pairs: np.ndarray) -> pd.DataFrame:

@@ -5,7 +5,7 @@ as missing. Who was not asked has no row and is missing in both. Detection alone
 marks is no anchor, so agreement that there is nothing cannot be seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -46,7 +46,7 @@ def agreement_table(
     groupings : levels of a taxonomy, None for the labels as they come; one set of rows for each
     scopes : one or both
     min_detections : anchors count that at least so many raters of the cohort marked; one set of rows for each
-    resample : ``"fov"`` or ``"slide"``; where a table has no FOVs (crowd tables), anchors are resampled
+    resample : ``"fov"`` or ``"slide"``; where a table has no FOVs (crowd tables), tasks are resampled
     options : of `crowdtruth.resampling.bootstrap`
 
     Returns
@@ -119,13 +119,12 @@ def _rows(sums: NominalSums, value: Any, low: Any, high: Any) -> pd.DataFrame:
     )
 
 
-def joined_rows(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of all tables, with the columns of `COLUMNS` as far as they are there."""
-    several = list(tables)
-    if not several:
-        return pd.DataFrame(columns=[*COLUMNS])
-    rows = pd.concat(several, ignore_index=True)
-    return rows[[column for column in COLUMNS if column in rows]]
+def joined_rows(tables: Sequence[pd.DataFrame], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    """Rows of all tables, with these columns as far as they are there."""
+    if not tables:
+        return pd.DataFrame(columns=[*columns])
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[[column for column in columns if column in rows]]
 
 
 def agreement_difference(
@@ -155,7 +154,7 @@ def agreement_difference(
     Returns
     -------
     one row per scope × statistic
-        statistic, scope, value, low, high, n_groups (FOVs or slides of either table), resampled.
+        statistic, scope, value, low, high, n_groups (FOVs, slides or groups of tasks of either table), resampled.
 
     Examples
     --------

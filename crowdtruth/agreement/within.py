@@ -9,16 +9,16 @@ import pandas as pd
 
 from crowdtruth.agreement.counted import Scope, all_classes
 from crowdtruth.agreement.formulas import Weights
-from crowdtruth.agreement.label_matrix import LabelMatrix, cohort_of_raters, joined
-from crowdtruth.agreement.tables import SCOPES, check_ratings
+from crowdtruth.agreement.label_matrix import LabelMatrix, cohort_of_raters
+from crowdtruth.agreement.tables import SCOPES, check_ratings, joined_rows
 from crowdtruth.arguments import check_table
 from crowdtruth.resampling import Unit
 from crowdtruth.taxonomy import UNDETECTED, Grouping
 
 COLUMNS = (
     "grouping", "scope", "rater", "cohort", "first_condition", "second_condition", "n_anchors", "kappa", "low", "high",
-    "percent_agreement", "n_marks_first", "n_marks_second", "n_clicks_second", "proportion_clicked", "resampled",
-    "undefined",
+    "percent_agreement", "percent_agreement_low", "percent_agreement_high", "n_marks_first", "n_marks_second",
+    "n_clicks_second", "proportion_clicked", "resampled", "undefined",
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def self_agreement(
             pairs, groupings=groupings, scopes=scopes, weights=weights, min_overlap=min_overlap, options=options
         ):
             found.append(pd.concat([who, values], axis=1))
-    return joined(found, COLUMNS)
+    return joined_rows(found, COLUMNS)
 
 
 def count_marks(ratings: pd.DataFrame, annotations: pd.DataFrame | None = None) -> pd.DataFrame:
