@@ -4,7 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crowdtruth.planning import DEFAULT_REALIZATIONS, DEFAULT_SHORTFALL, Target, parse_price, parse_target, plan_raters
+from crowdtruth.planning import (
+    DEFAULT_REALIZATIONS,
+    DEFAULT_SHORTFALL,
+    Target,
+    plan_raters,
+)
 from crowdtruth.planning.pilots import (
     Effort,
     Pilot,
@@ -16,6 +21,7 @@ from crowdtruth.planning.pilots import (
     smoother,
 )
 from crowdtruth.planning.plan import COLUMNS, _answer
+from crowdtruth.planning.targets import OF_ALL, OF_CLASS, OF_DETECTION
 from crowdtruth.simulation import Experiment, make_experiment, simulate
 from crowdtruth.simulation.realization import draw, first_drawn, realize
 from crowdtruth.simulation.scores import count_metric_names, count_metrics
@@ -52,37 +58,25 @@ def pilot(
     return make_experiment(ratings, pd.DataFrame(true, columns=["anchor", "true"]), **options)  # type: ignore[arg-type]
 
 
-def of_curves(values: list[float], spread: float, *, shared: float = 0.0, n: int = 400) -> Pilot:
+def crowd(n_tasks: int = 60, n_workers: int = 5) -> Experiment:
+    """Workers who name four in five tasks rightly; every fifth task has gold."""
+    rng = np.random.default_rng(0)
+    task, worker = (axis.ravel() for axis in np.indices((n_tasks, n_workers)))
+    label = np.where(rng.random(len(task)) < 0.8, task % 2, 1 - task % 2).astype(str)
+    names = np.char.add("t", task.astype(str))
+    ratings = pd.DataFrame({"anchor": names, "fov": "", "rater": worker.astype(str), "label": label})
+    gold = np.arange(0, n_tasks, 5)
+    true = pd.DataFrame({"anchor": np.char.add("t", gold.astype(str)), "true": (gold % 2).astype(str)})
+    return make_experiment(ratings, true)
+
+
+def of_curves(values: list[float], spread: float, *, shared: float = 0.0, n: int = 400, n_fovs: int = 20) -> Pilot:
     """A pilot with one metric whose replicates scatter around `values`, all k together by `shared`."""
     rng = np.random.default_rng(0)
     noise = spread * rng.standard_normal((n, len(values))) + shared * rng.standard_normal((n, 1))
     every_k = tuple(range(1, len(values) + 1))
-    return Pilot([("mcc", "")], every_k, np.array(values)[:, None], (np.array(values) + noise)[..., None])
-
-
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        ("mcc=.8", Target("mcc", "", 0.8)),
-        (" recall:plasma_cell = 0.7 ", Target("recall", "plasma_cell", 0.7)),
-        ("f1=best-.02", Target("f1", "", 0.02, True)),
-        ("recall:a=b=1", Target("recall", "a=b", 1.0)),
-    ],
-)
-def test_parse_target__reads_metric_class_and_value(text: str, target: Target):
-    assert parse_target(text) == target
-
-
-@pytest.mark.parametrize("text", ["mcc", "mcc=", "mcc=80", "=.8", "mcc=-.1", "mcc=best", "MCC=.8"])
-def test_parse_target__says_what_a_target_reads_like(text: str):
-    with pytest.raises(ValueError, match=f"a target reads METRIC=VALUE.*got '{text}'"):
-        parse_target(text)
-
-
-def test_parse_price__says_what_a_price_reads_like():
-    assert parse_price("NP = 1.5") == ("NP", 1.5)
-    with pytest.raises(ValueError, match="a price reads COHORT=PRICE, such as SP=20; got 'SP:20'"):
-        parse_price("SP:20")
+    replicates = (np.array(values) + noise)[..., None]
+    return Pilot([("mcc", "")], every_k, np.array(values)[:, None], replicates, len(values), n_fovs)
 
 
 def test_pilot_curves__are_the_metrics_of_the_mean_counts_of_the_realizations():
@@ -183,7 +177,9 @@ def test_plan_raters__tells_where_the_redundancy_curve_reaches_the_target():
     assert plan["raters_per_fov"].tolist() == [3, 4]
     assert (plan["low"] <= 3).all()
     assert (plan["high"] >= 4).all()
-    assert plan["verdict"][0] == f"3 raters per FOV reach recall ≥ {curve[3]:.2f} (3 to {plan['high'][0]:.0f})"
+    assert (
+        plan["verdict"][0] == f"3 raters per FOV reach recall ≥ {curve[3]:.2f} (90 % band: 3 to {plan['high'][0]:.0f})"
+    )
 
 
 def recall_curve(study: Experiment) -> pd.Series:
@@ -211,31 +207,60 @@ def test_plan_raters__default_targets_are_below_what_all_raters_reach():
 
 
 def test_plan_raters__cost_is_raters_times_price_times_fovs_and_the_cheapest_cohort_is_marked():
-    studies = [pilot(40, 6, cohort="NP"), pilot(40, 6, found=0.75, cohort="SP")]
+    studies = nonexperts_and_seniors()
     plan = plan_raters(studies, targets=[RECALL], prices={"SP": 20.0}, n_fovs=100)
     assert plan["cost"].tolist() == [plan["raters_per_fov"][0] * 100, plan["raters_per_fov"][1] * 2000]
     assert plan["verdict"].str.endswith("; the cheapest cohort").tolist() == [True, False]
 
 
+def nonexperts_and_seniors(**options: object) -> list[Experiment]:
+    """Pilots of two cohorts; the second finds more."""
+    return [pilot(40, 6, cohort="NP", **options), pilot(40, 6, found=0.75, cohort="SP", **options)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(Target("recall", "", 0.1, True), "truth.csv"), (Target("recall", "", 0.8), "cohort:own")]
+)
+def test_plan_raters__a_cohort_does_not_win_by_a_bar_of_its_own(target: Target, name: str):
+    plan = plan_raters(nonexperts_and_seniors(reference_name=name), targets=[target], prices={"SP": 20.0})
+    assert plan["cost"].notna().all()
+    assert not plan["verdict"].str.contains("cheap").any()
+
+
+def test_plan_raters__cohorts_who_saw_fewer_fovs_are_not_cheaper_for_that():
+    studies = [pilot(40, 6, cohort="NP"), pilot(20, 6, cohort="SP")]
+    plan = plan_raters(studies, targets=[Target("recall", "", 0.3)])
+    assert plan["cost"].tolist() == (40 * plan["raters_per_fov"]).tolist()
+
+
 def test_plan_raters__one_rater_tells_nothing():
     plan = plan_raters([pilot(5, 1)], targets=[RECALL], realizations=3)
     assert plan["raters_per_fov"].isna().all()
-    assert plan["verdict"].tolist() == ["cannot tell: no two raters were asked about the same FOVs"]
+    assert plan["verdict"].tolist() == ["cannot tell: fewer than half of the FOVs have two raters"]
+
+
+@pytest.mark.parametrize("n_fovs", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_raters", [2, 5])
+def test_plan_raters__few_fovs_tell_nothing(n_fovs: int, n_raters: int):
+    for seed in range(3):
+        plan = plan_raters([pilot(n_fovs, n_raters, seed=seed)], realizations=7, replicates=40)
+        assert plan[["raters_per_fov", "low", "high", "cost"]].isna().all(axis=None)
+        assert np.isfinite(plan["target"][0])  # f1; further ones may be undefined
+        count = "1 FOV" if n_fovs == 1 else f"{n_fovs} FOVs"
+        reason = f"cannot tell: a band takes at least 5 FOVs with {n_raters} raters or more, this pilot has {count}"
+        assert set(plan["verdict"]) == {reason}
+
+
+def test_plan_raters__a_distance_from_an_unknown_best_has_no_value():
+    plan = plan_raters([pilot(6, 1)], targets=[Target("f1", "", 0.02, True), RECALL], realizations=3, replicates=20)
+    assert plan["target"].isna().tolist() == [True, False]
 
 
 def test_plan_raters__a_crowd_table_is_planned_by_task():
-    rng = np.random.default_rng(0)
-    task, worker = (axis.ravel() for axis in np.indices((60, 5)))
-    label = np.where(rng.random(300) < 0.8, task % 2, 1 - task % 2).astype(str)
-    names = np.char.add("t", task.astype(str))
-    ratings = pd.DataFrame({"anchor": names, "fov": "", "rater": worker.astype(str), "label": label})
-    true = pd.DataFrame({"anchor": names[::5], "true": (np.arange(60) % 2).astype(str)})
-    plan = plan_raters(
-        [make_experiment(ratings, true)], targets=[Target("class_accuracy", "", 0.5)], prices={"all": 2.0}
-    )
+    plan = plan_raters([crowd()], targets=[Target("class_accuracy", "", 0.5)], prices={"all": 2.0})
     assert plan["raters_per_fov"].tolist() == [1.0]
     assert plan["cost"].tolist() == [120.0]
-    assert plan["verdict"][0].startswith("1 rater per task reaches class_accuracy ≥ 0.50 (1 to ")
+    assert plan["verdict"][0].startswith("1 rater per task reaches class_accuracy ≥ 0.50 (90 % band: 1")
 
 
 @pytest.mark.parametrize(
@@ -248,13 +273,16 @@ def test_plan_raters__says_that_labels_of_the_same_raters_flatter(name: str, is_
     assert plan["verdict"][0].endswith(flattered) is is_own
 
 
-def test_plan_raters__leaves_out_a_class_that_one_cohort_never_met():
+def test_plan_raters__says_where_a_cohort_never_met_a_class():
+    names = [f"{i:02}" for i in range(8)]
+    rows = [(name, name, rater, "x") for name in names for rater in "rs"]
     only_x = make_experiment(
-        pd.DataFrame({"anchor": ["a", "a"], "fov": "f", "rater": ["r", "s"], "label": "x"}),
-        pd.DataFrame({"anchor": ["a"], "true": ["x"]}), cohort="P",
+        pd.DataFrame(rows, columns=["anchor", "fov", "rater", "label"]),
+        pd.DataFrame({"anchor": names, "true": "x"}), cohort="P",
     )  # fmt: skip
     plan = plan_raters([pilot(6, 3), only_x], targets=[Target("recall", "y", 0.5)], realizations=5, replicates=50)
-    assert plan["cohort"].tolist() == ["all"]
+    assert plan["cohort"].tolist() == ["all", "P"]
+    assert plan["verdict"][1] == "cannot tell: the reference of this pilot has nothing for recall of y"
 
 
 def test_plan_raters__without_experiments_is_empty():
@@ -266,14 +294,10 @@ def test_plan_raters__without_experiments_is_empty():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"targets": [Target("auroc", "micro", 0.9)]},
-            "no target can be set for 'auroc of micro'; there are class_acc",
-        ),
-        ({"targets": [Target("recall", "z", 0.9)]}, "no target can be set for 'recall of z'; .*recall of y"),
-        ({"prices": {"SP": 20.0}}, r"prices are of the cohorts \['all'\] and not negative; got 20.0 of 'SP'"),
-        ({"prices": {"all": -1.0}}, "not negative; got -1.0 of 'all'"),
-        ({"n_fovs": 0}, "n_fovs must be at least 1, got 0"),
+        ({"targets": [Target("recall", "z", 0.9)]}, "--target recall:z=0.9: the study has the classes x, y"),
+        ({"prices": {"SP": 20.0}, "cohorts": ["NP"]}, "--price SP=20: the study has the cohorts NP, all"),
+        ({"n_fovs": 0}, r"n_fovs \(--fovs-planned\) must be at least 1, got 0"),
+        ({"n_raters": 0}, r"n_raters \(--raters-planned\) must be at least 1, got 0"),
         ({"realizations": 0}, "realizations must be at least 1, got 0"),
     ],
 )
@@ -282,32 +306,55 @@ def test_plan_raters__says_which_argument_is_wrong(options: dict, message: str):
         plan_raters([pilot(2, 2)], **options)
 
 
+def test_plan_raters__takes_the_price_of_a_cohort_without_an_experiment():
+    plan = plan_raters([pilot(6, 3)], targets=[RECALL], prices={"NP": 3.0}, cohorts=["NP"], replicates=20)
+    assert plan["cohort"].tolist() == ["all"]
+
+
+@pytest.mark.parametrize("study", [pilot(2, 2), crowd(10, 2)], ids=["located", "crowd"])
+def test_check_plan__knows_the_metrics_of_a_plan(study: Experiment):
+    metrics = {name for name, class_name in count_metric_names(study) if not class_name}
+    of_class = {name for name, class_name in count_metric_names(study) if class_name}
+    lacking = set() if study.has_detection else set(OF_DETECTION)
+    assert (set(OF_ALL) - lacking, set(OF_CLASS) - lacking) == (metrics, of_class)
+
+
 def test_answer__a_narrow_band_is_told():
     answer = _answer(of_curves([0.5, 0.6, 0.7, 0.8, 0.9], 0.01), Target("mcc", "", 0.75))
-    assert answer == (0.75, 4, 4, 4, "4 raters per FOV reach mcc ≥ 0.75 (4 to 4)")
+    assert answer == (0.75, 4, 4, 4, "4 raters per FOV reach mcc ≥ 0.75 (90 % band: 4)")
 
 
 def test_answer__a_shortfall_is_below_the_curve_with_all_raters_of_the_same_replicate():
     answer = _answer(of_curves([0.5, 0.6, 0.7, 0.8, 0.9], 0.001, shared=0.2), Target("mcc", "", 0.15, True))
-    assert answer[1:] == (4, 4, 4, "4 raters per FOV come within 0.15 of the mcc of all 5 (4 to 4)")
+    assert answer[1:] == (4, 4, 4, "4 raters per FOV come within 0.15 of the mcc that 5 reach (90 % band: 4)")
+
+
+def test_answer__those_who_set_the_best_are_needed_not_close_to_it():
+    answer = _answer(of_curves([0.5, 0.7, 0.9], 0.001), Target("mcc", "", 0.1, True))
+    assert answer[1:] == (
+        3,
+        3,
+        3,
+        "3 raters per FOV are needed: with 2 the mcc is more than 0.10 below theirs (90 % band: 3)",
+    )
 
 
 def test_answer__one_rater_is_singular():
     assert (
         _answer(of_curves([0.5, 0.9], 0.001), Target("mcc", "", 0.4))[4]
-        == "1 rater per FOV reaches mcc ≥ 0.40 (1 to 1)"
+        == "1 rater per FOV reaches mcc ≥ 0.40 (90 % band: 1)"
     )
 
 
 def test_answer__a_target_beyond_all_replicates_is_not_reached():
     answer = _answer(of_curves([0.5, 0.6, 0.7], 0.01), Target("mcc", "", 0.9))
-    assert answer.verdict == "not reached by 3 raters: mcc is 0.70 with all of them"
+    assert answer.verdict == "not reached by 3 raters per FOV: mcc is 0.70 with them"
     assert answer.raters_per_fov == np.inf
 
 
 def test_answer__cannot_tell_on_a_flat_curve():
     answer = _answer(of_curves([0.7, 0.71, 0.72, 0.72], 0.001, shared=0.02), Target("mcc", "", 0.715))
-    assert answer.verdict == "cannot tell: mcc is between 0.70 and 0.72 with any number, ± 0.02 by this pilot"
+    assert answer.verdict == "cannot tell: mcc is between 0.70 and 0.72 with any number of raters, ± 0.02 by this pilot"
     assert np.isnan(answer.raters_per_fov)
 
 
@@ -318,7 +365,7 @@ def test_answer__cannot_tell_a_shortfall_within_the_error():
 
 def test_answer__cannot_tell_where_replicates_go_past_the_pilot():
     answer = _answer(of_curves([0.3, 0.6, 0.8, 0.84, 0.87], 0.0, shared=0.03), Target("mcc", "", 0.85))
-    assert answer.verdict == "cannot tell: 3 to more than 5 raters fit this pilot"
+    assert answer.verdict == "cannot tell: the 90 % band is 3 to more than 5"
     assert (answer.low, answer.high) == (3, np.inf)
 
 

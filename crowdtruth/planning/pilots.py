@@ -50,6 +50,8 @@ class Pilot(NamedTuple):
     raters_per_fov: tuple[int, ...]  # every k
     values: Floats  # (n_k, n_metrics)
     replicates: Floats  # (n_replicates, n_k, n_metrics)
+    most: int  # raters that at least half of the FOVs have
+    n_fovs: int  # FOVs that have so many
     unit: str = "FOV"  # what raters are asked about
 
 
@@ -57,13 +59,14 @@ def pilot_curves(
     experiment: Experiment, planned: Planned, raters_per_fov: Sequence[int] | None, effort: Effort
 ) -> Pilot:
     """The curves of the planned study, as far as the pilot tells."""
-    most = int(np.sort(experiment.n_asked)[::-1][(experiment.n_fovs - 1) // 2])  # at least half the FOVs have so many
+    most = int(np.sort(experiment.n_asked)[::-1][(experiment.n_fovs - 1) // 2])
     every_k = tuple(sorted(k for k in set(raters_per_fov or range(1, most + 1)) if 1 <= k <= most))
     if not every_k:
         raise ValueError(f"raters_per_fov needs a number from 1 to {most}, as half the FOVs have; got {raters_per_fov}")
     n_copies = _number_of_copies(experiment, planned)
     study = _repeated(_with_unseen(experiment, planned.n_raters), n_copies)
-    is_used = np.tile(experiment.n_asked >= most, n_copies)
+    has_most = experiment.n_asked >= most
+    is_used = np.tile(has_most, n_copies)
     at_k = partial(_outcomes, study, is_used, n_copies, effort.realizations)
     parts = parallel_map(at_k, every_k, jobs=effort.jobs, description="raters per FOV")
     counts, effects = (np.stack(part) for part in zip(*parts, strict=True))
@@ -73,7 +76,7 @@ def pilot_curves(
     smooth = smoother(every_k)
     values, replicates = (smooth @ count_metrics(experiment, mean) for mean in (counts.sum(axis=1), drawn))
     unit = "FOV" if experiment.has_detection else "task"
-    return Pilot(count_metric_names(experiment), every_k, values, replicates, unit)
+    return Pilot(count_metric_names(experiment), every_k, values, replicates, most, int(has_most.sum()), unit)
 
 
 def smoother(every_k: Sequence[int]) -> Floats:
