@@ -44,11 +44,18 @@ def assert_same_rows(found, expected):
     )
 
 
-@pytest.mark.parametrize("method", ["cannot_link", "unconstrained"])
-@pytest.mark.parametrize("resample", ["fov", "slide"])
-def test_agreement_sweep__has_the_values_of_each_thresholds_ratings(method, resample):
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("cannot_link", {"resample": "fov"}),
+        ("unconstrained", {"resample": "slide"}),
+        ("cannot_link", {"level": "ordinal", "weights": "linear"}),
+    ],
+    ids=["by FOV", "by slide", "graded"],
+)
+def test_agreement_sweep__has_the_values_of_each_thresholds_ratings(method, options):
     at = located(method)
-    options = {"groupings": [None, SUPER], "min_detections": [0, 1, 2], "resample": resample, **FEW}
+    options = {"groupings": [None, SUPER], "min_detections": [0, 1, 2], **options, **FEW}
     table = agreement_sweep(at, study().assignments, study().raters, study().fovs, **options)
     for threshold, found in at.items():
         expected = agreement_table(ratings_at(found), study().fovs, **options)

@@ -15,9 +15,12 @@ from crowdtruth.agreement import (
     agreement_table,
     count_items,
     count_pairs,
+    fleiss_kappa,
+    gwet_ac,
     kappa_matrix,
     krippendorff_alpha,
     pairwise_table,
+    percent_agreement,
     rater_map,
     rater_map_table,
     self_agreement,
@@ -166,6 +169,66 @@ def test_agreement_table__of_one_rater_has_no_pairs():
 
 def test_agreement_table__of_no_ratings_has_no_rows():
     assert agreement_table(study().iloc[:0]).empty
+
+
+STAGES = ["1", "2", "3", "5"]
+
+
+def stages(seed=5):
+    """Ratings of ordered classes by six raters, some missing."""
+    ratings = study(seed, conditions=["u"])
+    place = np.random.default_rng(seed).integers(0, 2, len(ratings)) + ratings["anchor"].str[1:].astype(int) % 3
+    labels = np.array(STAGES)[place]
+    return ratings.assign(label=np.where(np.arange(len(ratings)) % 11 == 0, "", labels), cohort="all")
+
+
+@pytest.mark.parametrize("weights", [None, "linear", "quadratic"])
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval", "ratio"])
+def test_agreement_table__of_graded_classes_has_the_values_of_their_matrix(level, weights):
+    ratings = stages()
+    table = agreement_table(
+        ratings, classes=STAGES, level=level, weights=weights, scopes=["classification"], min_detections=[0], **FEW
+    ).set_index("statistic")
+    matrix = ratings.replace("", None).pivot(index="anchor", columns="rater", values="label").astype(float)
+    known = {"classes": [1, 2, 3, 5]}
+    assert table["value"].to_dict() == pytest.approx(
+        {
+            "alpha": krippendorff_alpha(matrix, level=level, **known),
+            "fleiss_kappa": fleiss_kappa(matrix, **known),
+            "ac2" if weights else "ac1": gwet_ac(matrix, weights=weights, **known),
+            "percent_agreement": percent_agreement(matrix, weights=weights, **known),
+        },
+        abs=1e-9,
+    )
+    assert (table["low"] < table["value"]).all()
+    assert (table["value"] < table["high"]).all()
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_agreement_table__ordinal_takes_undetected_as_the_last_class(scope):
+    ratings = study(conditions=["u"]).assign(cohort="all")
+    names = ["tumor", "lymphocyte", "stroma"]
+    table = agreement_table(ratings, classes=names, level="ordinal", scopes=[scope], min_detections=[0], **FEW)
+    names = [*names, "undetected"] if scope == "detection_and_classification" else names
+    alpha = krippendorff_alpha(matrix_of(ratings, scope), level="ordinal", classes=names)
+    assert table.loc[table["statistic"] == "alpha", "value"].item() == pytest.approx(alpha, abs=1e-9)
+
+
+def test_agreement_table__with_weights_of_one_is_unweighted():
+    ratings, options = study(), {"scopes": ["classification"], "min_detections": [0, 3], **FEW}
+    table = agreement_table(ratings, weights=1 - np.eye(3), **options)
+    expected = agreement_table(ratings, **options)
+    pd.testing.assert_frame_equal(table.replace("ac2", "ac1"), expected, atol=0.01)
+    np.testing.assert_allclose(table["value"], expected["value"], atol=1e-12)
+
+
+def test_agreement_difference__of_graded_classes_is_the_difference_of_the_values():
+    first, second = stages(), stages(6)
+    graded = {"classes": STAGES, "level": "ratio", "weights": "linear", "scopes": ["classification"], **FEW}
+    difference = agreement_difference(first, second, **graded)
+    values = [agreement_table(side, **graded)["value"] for side in (first, second)]
+    np.testing.assert_allclose(difference["value"], values[0] - values[1], atol=1e-9)
+    assert difference["statistic"].tolist() == ["alpha", "fleiss_kappa", "ac2", "percent_agreement"]
 
 
 def test_agreement_difference__is_the_difference_of_the_values():
@@ -323,7 +386,7 @@ def clicks_of(ratings, share):
     place = marks.groupby(["rater", "condition"]).cumcount()
     size = marks.groupby(["rater", "condition"])["label"].transform("size")
     is_click = (marks["condition"] == "e") & (place < share * size)
-    return marks.assign(kind=np.where(is_click, "click", "box"))[["rater", "condition", "kind"]]
+    return marks.assign(kind=np.where(is_click, "click", "box"))[["fov", "rater", "condition", "kind"]]
 
 
 def test_self_agreement__counts_the_clicks_of_each_rater_alone():
@@ -340,6 +403,20 @@ def test_self_agreement__counts_the_clicks_of_each_rater_alone():
         assert row["proportion_clicked"] == pytest.approx((second["kind"] == "click").mean())
     assert table.loc["NP.10", "proportion_clicked"] == 1
     assert table.loc["NP.1", "proportion_clicked"] == pytest.approx(0.25, abs=0.01)
+
+
+def test_self_agreement__resamples_the_fovs_of_a_raters_marks():
+    ratings = study()
+    marks = clicks_of(ratings, 0.5)
+    marks = marks[(marks["rater"] != "r2") | (marks["fov"] < "f2")]  # f0, f1, f10, f11: too few for an interval
+    table = self_agreement(ratings, annotations=marks, between=[("u", "e")], scopes=["classification"], **FEW)
+    for row in table.itertuples():
+        own = marks[(marks["rater"] == row.rater) & (marks["condition"] == "e")]
+        of_fov = own.assign(clicked=own["kind"] == "click").groupby("fov")["clicked"].agg(["sum", "size"])
+        interval = bootstrap(of_fov.to_numpy(), lambda sums: sums[..., 0] / sums[..., 1], **FEW)
+        found = [row.proportion_clicked, row.proportion_clicked_low, row.proportion_clicked_high]
+        np.testing.assert_allclose(found, [interval.value, interval.low, interval.high], atol=1e-12)
+        assert np.isnan(row.proportion_clicked_low) == (row.rater == "r2")
 
 
 def test_self_agreement__compares_every_two_conditions_that_without_clicks_first():
@@ -491,6 +568,16 @@ SQUARE = pd.DataFrame([[1, 2], [2, 1]])
     [
         (lambda: agreement_table(study().drop(columns="cohort")), r"needs the columns \['cohort'\]"),
         (lambda: agreement_table(study(), scopes=["detection"]), r"got \['detection'\]"),
+        (lambda: agreement_table(study(), level="interval"), "numbers, and 'undetected' is none"),
+        (
+            lambda: agreement_table(study(), level="ratio", scopes=["classification"]),
+            r"'ratio' needs classes that are numbers, got \['lymphocyte'",
+        ),
+        (lambda: agreement_table(study(), level="nominel"), "got 'nominel'"),
+        (
+            lambda: agreement_table(study(), weights=np.zeros((3, 3))),
+            r"weights of 4 classes are \(4, 4\); got \(3, 3\)",
+        ),
         (lambda: agreement_table(study(), min_detections=[-1]), r"from 0; got \[-1\]"),
         (lambda: agreement_table(study(), classes=["tumor"]), "labels outside the classes"),
         (lambda: agreement_table(study().assign(fov=study()["rater"])), "an anchor lies in one FOV; 'a0' has several"),

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.agreement.counts import ItemCounts, count_items
-from crowdtruth.agreement.nominal import NominalSums
 from crowdtruth.clustering import Located
 from crowdtruth.ratings import encode_ratings
 from crowdtruth.resampling import Unit, group_codes, task_groups
@@ -65,8 +64,13 @@ class CountedRatings:
         counts, names = group_probabilities(self.items.counts, list(self.items.classes), grouping)
         return ItemCounts(counts.astype(np.int32), self.items.total, np.array(names, dtype=object))
 
-    def sums(self, items: ItemCounts, scope: Scope, least: int, groups: NDArray[Any] | None = None) -> NominalSums:
-        """Sums by group of the anchors that at least so many marked; `groups` is a sorted superset of its own."""
+    def chosen(
+        self, items: ItemCounts, scope: Scope, least: int, groups: NDArray[Any] | None = None
+    ) -> tuple[ItemCounts, NDArray[np.intp], int]:
+        """Anchors that at least so many marked, what is resampled with each of them, and how many of these there are.
+
+        `groups` is a sorted superset of its own.
+        """
         chosen = self.is_marked(least)
         seen = in_scope(ItemCounts(items.counts[chosen], items.total[chosen], items.classes), scope)
         group, n_groups = self.group[chosen], len(self.groups)
@@ -75,7 +79,7 @@ class CountedRatings:
         if self.resampled == TASKS:
             dealt = task_groups(n_groups)
             group, n_groups = dealt[group], int(dealt.max(initial=-1)) + 1
-        return NominalSums.of(seen, group, max(n_groups, 1))  # no anchor: one empty group
+        return seen, group, max(n_groups, 1)  # no anchor: one empty group
 
     def is_marked(self, least: int) -> NDArray[np.bool_]:
         """Anchors (n_anchors,) that got at least so many labels other than `undetected`."""

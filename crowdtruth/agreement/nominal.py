@@ -4,7 +4,6 @@ The coincidences of K classes are K² numbers; the nominal coefficients of `agre
 replicate of a bootstrap is so much cheaper, and unanimous items add an exact zero to what disagrees.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -43,11 +42,6 @@ class NominalSums(NamedTuple):
             _by_group(is_paired.astype(float), group, n_groups),
             _by_group(counts / np.maximum(total, 1)[:, None], group, n_groups),
         )
-
-    @classmethod
-    def stack(cls, several: Sequence[Self]) -> Self:
-        """Sums of several sets of items, in the same groups: (n_groups, n_sets, ...)."""
-        return cls(*(np.stack(parts, axis=1) for parts in zip(*several, strict=True)))
 
 
 def _by_group(values: NDArray[Any], group: NDArray[np.intp], n_groups: int) -> Floats:

@@ -43,7 +43,7 @@ class SharedLabels:
         Yields the pairs (n,), their number of groups, and their labels with pairs and groups numbered from 0. Tasks are
         groups of their own, dealt into at most `TASK_GROUPS`.
         """
-        group, n_groups = _own_groups(self.pair, self.group, self.n_pairs)
+        group, n_groups = own_groups(self.pair, self.group, self.n_pairs)
         if are_tasks:
             group = task_groups(int(n_groups.max(initial=0)))[group]
             n_groups = np.minimum(n_groups, TASK_GROUPS)
@@ -60,7 +60,7 @@ class SharedLabels:
             yield by_size[begin:end], int(n_groups[by_size[begin]]), labels
 
 
-def _own_groups(row: Codes, group: Codes, n_rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def own_groups(row: Codes, group: Codes, n_rows: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Groups numbered from 0 in each row, (n,), and how many each row has, (n_rows,); sorted by row, then group."""
     is_new = np.ones(len(row), dtype=np.bool_)
     is_new[1:] = (row[1:] != row[:-1]) | (group[1:] != group[:-1])

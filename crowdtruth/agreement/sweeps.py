@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.agreement.counted import CountedMarks, Scope, all_classes
+from crowdtruth.agreement.formulas import Level, Weights
+from crowdtruth.agreement.grading import Grading
 from crowdtruth.agreement.tables import SCOPES, agreement_rows, check_least, check_scopes, joined_rows
 from crowdtruth.arguments import check_several, check_table
 from crowdtruth.clustering import Located
@@ -28,6 +30,8 @@ def agreement_sweep(
     conditions: Sequence[str] | None = None,
     groupings: Sequence[Grouping | None] = (None,),
     classes: Sequence[str] | None = None,
+    level: Level = "nominal",
+    weights: Weights = None,
     scopes: Sequence[Scope] = SCOPES,
     min_detections: Sequence[int] = (1,),
     keep: Keep | None = None,
@@ -44,7 +48,7 @@ def agreement_sweep(
     fovs : fov, slide; needed where slides are resampled
     cohorts : name → the cohorts it unites; default: each cohort on its own, sorted
     conditions : default: all there are, sorted
-    groupings, classes, scopes, min_detections, resample, options : as for `agreement_table`
+    groupings, classes, level, weights, scopes, min_detections, resample, options : as for `agreement_table`
         Of several marks of a rater in an anchor (unconstrained clustering only) the commonest label counts.
     keep : anchors that count at a threshold, such as the inferred objects of a cohort (see `inferred_objects`);
         default: all
@@ -79,8 +83,11 @@ def agreement_sweep(
     check_table("raters", raters, ["rater", "cohort"])
     check_scopes(scopes)
     check_least(min_detections)
+    grading = Grading(level, weights)
+    grading.check(scopes)
     unions = _unions(cohorts, raters["cohort"])
     given = _chosen(conditions, assignments["condition"])
+    asked: dict[str, Any] = {"scopes": scopes, "min_detections": min_detections, "options": options}
     tables = []
     for threshold, found in located.items():
         names = all_classes(found.members["label"], classes)
@@ -89,7 +96,7 @@ def agreement_sweep(
         for cohort, members in unions.items():
             for condition in given:
                 counted = marks.of_cohort(members, condition, _is_kept(marks.anchors, kept, condition))
-                rows = agreement_rows(counted, groupings, scopes, min_detections, options)
+                rows = agreement_rows(counted, groupings, grading, **asked)
                 tables.append(rows.assign(cohort=cohort, condition=condition, threshold=float(threshold)))
     return joined_rows(tables)
 

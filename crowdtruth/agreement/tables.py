@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 
 from crowdtruth.agreement.counted import CountedRatings, Scope, all_classes
-from crowdtruth.agreement.nominal import STATISTICS, NominalSums, nominal_statistics, why_no_value
+from crowdtruth.agreement.counts import ItemCounts
+from crowdtruth.agreement.formulas import Level, Weights
+from crowdtruth.agreement.grading import Grading
+from crowdtruth.agreement.nominal import why_no_value
 from crowdtruth.resampling import Unit, bootstrap, bootstrap_difference
 from crowdtruth.taxonomy import RAW, Grouping
 
@@ -29,6 +32,8 @@ def agreement_table(
     *,
     classes: Sequence[str] | None = None,
     groupings: Sequence[Grouping | None] = (None,),
+    level: Level = "nominal",
+    weights: Weights = None,
     scopes: Sequence[Scope] = SCOPES,
     min_detections: Sequence[int] = (1,),
     resample: Unit = "fov",
@@ -42,8 +47,10 @@ def agreement_table(
         Empty labels are missing. Repeats by one rater all count.
     fovs : fov, slide; needed where slides are resampled
     classes : (n_classes,) without ``undetected``; default: those that occur anywhere in the table, sorted
-        Their number matters for AC1. A grouping always has all its classes.
+        Their number matters for AC1, their order for ordinal alpha and weights. A grouping always has all its classes.
     groupings : levels of a taxonomy, None for the labels as they come; one set of rows for each
+    level : of alpha, as for `krippendorff_alpha`; ``undetected`` is the last class, and not a number
+    weights : of AC2 and percent agreement, as for `gwet_ac`; a matrix is of the classes in scope, ``undetected`` last
     scopes : one or both
     min_detections : anchors count that at least so many raters of the cohort marked; one set of rows for each
     resample : ``"fov"`` or ``"slide"``; where a table has no FOVs (crowd tables), tasks are resampled
@@ -54,12 +61,14 @@ def agreement_table(
     one row per cohort × condition × grouping × min_detections × scope × statistic
         The columns of `COLUMNS`. `threshold` is empty, since a table of ratings does not say how its anchors were
         located (see `agreement_sweep`). `n_anchors` are those with two ratings or more, `n_raters` those with a rating.
-        `undefined` says why a value is empty: ``no pairs`` or ``one class``.
+        The statistic is ``ac2`` instead of ``ac1`` with weights. `undefined` says why a value is empty: ``no pairs`` or
+        ``one class``.
 
     Raises
     ------
     ValueError
-        If a column is missing, a label is not among `classes`, a scope is unknown or a number negative.
+        If a column is missing, a label is not among `classes`, a scope is unknown or a number negative; if `level`
+        needs numbers and the classes are none, or `weights` do not fit them.
 
     Examples
     --------
@@ -72,12 +81,14 @@ def agreement_table(
     2                ac1    1.0          1
     3  percent_agreement    1.0          1
     """
-    _check(ratings, scopes, min_detections)
+    grading = Grading(level, weights)
+    _check(ratings, scopes, min_detections, grading)
     names = all_classes(ratings["label"], classes)
+    asked: dict[str, Any] = {"scopes": scopes, "min_detections": min_detections, "options": options}
     tables = []
     for (cohort, condition), rows in ratings.groupby(["cohort", "condition"], sort=True, observed=True):
         counted = CountedRatings.of_ratings(rows, names, fovs, resample)
-        found = agreement_rows(counted, groupings, scopes, min_detections, options)
+        found = agreement_rows(counted, groupings, grading, **asked)
         tables.append(found.assign(cohort=str(cohort), condition=str(condition), threshold=np.nan))
     return joined_rows(tables)
 
@@ -85,6 +96,8 @@ def agreement_table(
 def agreement_rows(
     counted: CountedRatings,
     groupings: Sequence[Grouping | None],
+    grading: Grading,
+    *,
     scopes: Sequence[Scope],
     min_detections: Sequence[int],
     options: dict[str, Any],
@@ -94,26 +107,30 @@ def agreement_rows(
     for grouping in groupings:
         items = counted.grouped(grouping)
         for scope in scopes:
-            several = [counted.sums(items, scope, least) for least in min_detections]
-            interval = bootstrap(NominalSums.stack(several), nominal_statistics, **options)
+            several = [counted.chosen(items, scope, least) for least in min_detections]
+            sums = zip(*(grading.sums(*chosen) for chosen in several), strict=True)
+            stacked = tuple(np.stack(parts, axis=1) for parts in sums)
+            interval = bootstrap(stacked, grading.statistic(several[0][0].classes), **options)
             for place, least in enumerate(min_detections):
-                rows = _rows(several[place], interval.value[place], interval.low[place], interval.high[place])
+                bounds = (bound[place] for bound in (interval.value, interval.low, interval.high))
+                rows = _rows(several[place][0], grading.statistics, *bounds)
                 rows["scope"], rows["n_raters"] = scope, counted.n_raters(scope, least)
                 rows["grouping"], rows["min_detections"] = grouping.level if grouping else RAW, least
                 tables.append(rows)
     return joined_rows(tables).assign(resampled=counted.resampled)
 
 
-def _rows(sums: NominalSums, value: Any, low: Any, high: Any) -> pd.DataFrame:
-    """One row per statistic."""
-    reason = why_no_value(sums.ratings.sum(axis=0))
+def _rows(items: ItemCounts, statistics: Sequence[str], value: Any, low: Any, high: Any) -> pd.DataFrame:
+    """One row per statistic of some anchors."""
+    is_paired = items.total > 1
+    reason = why_no_value(items.counts[is_paired].sum(axis=0))
     return pd.DataFrame(
         {
-            "statistic": STATISTICS,
+            "statistic": statistics,
             "value": value,
             "low": low,
             "high": high,
-            "n_anchors": int(sums.items.sum()),
+            "n_anchors": int(is_paired.sum()),
             "undefined": np.where(np.isnan(value), reason, ""),
         }
     )
@@ -134,6 +151,8 @@ def agreement_difference(
     *,
     classes: Sequence[str] | None = None,
     grouping: Grouping | None = None,
+    level: Level = "nominal",
+    weights: Weights = None,
     scopes: Sequence[Scope] = SCOPES,
     min_detections: int = 1,
     resample: Unit = "fov",
@@ -147,7 +166,7 @@ def agreement_difference(
     Parameters
     ----------
     first, second : ratings, as for `agreement_table`
-    fovs, scopes, min_detections, resample, options : as there
+    fovs, level, weights, scopes, min_detections, resample, options : as there
     classes : of both tables; default: those that occur in each, which may differ
     grouping : of both tables; None for the labels as they come
 
@@ -164,25 +183,28 @@ def agreement_difference(
     >>> difference.loc[difference["statistic"] == "percent_agreement", "value"].item()
     0.0
     """
+    grading = Grading(level, weights)
     for ratings in (first, second):
-        _check(ratings, scopes, [min_detections])
+        _check(ratings, scopes, [min_detections], grading)
     one, other = [
         CountedRatings.of_ratings(side, all_classes(side["label"], classes), fovs, resample) for side in (first, second)
     ]
     groups = np.union1d(one.groups, other.groups)
     rows = []
     for scope in scopes:
-        before, after = [side.sums(side.grouped(grouping), scope, min_detections, groups) for side in (one, other)]
-        interval = bootstrap_difference(tuple(before), tuple(after), nominal_statistics, **options)
-        for place, name in enumerate(STATISTICS):
+        chosen = [side.chosen(side.grouped(grouping), scope, min_detections, groups) for side in (one, other)]
+        before, after = (tuple(grading.sums(*part)) for part in chosen)
+        interval = bootstrap_difference(before, after, grading.statistic(chosen[0][0].classes), **options)
+        for place, name in enumerate(grading.statistics):
             bounds = (float(bound[place]) for bound in (interval.value, interval.low, interval.high))
             rows.append((name, scope, *bounds, interval.n_groups, one.resampled))
     return pd.DataFrame(rows, columns=["statistic", "scope", "value", "low", "high", "n_groups", "resampled"])
 
 
-def _check(ratings: pd.DataFrame, scopes: Sequence[str], min_detections: Sequence[int]) -> None:
+def _check(ratings: pd.DataFrame, scopes: Sequence[str], min_detections: Sequence[int], grading: Grading) -> None:
     check_ratings(ratings, scopes)
     check_least(min_detections)
+    grading.check(scopes)
 
 
 def check_least(min_detections: Sequence[int]) -> None:

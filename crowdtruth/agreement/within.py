@@ -10,15 +10,19 @@ import pandas as pd
 from crowdtruth.agreement.counted import Scope, all_classes
 from crowdtruth.agreement.formulas import Weights
 from crowdtruth.agreement.label_matrix import LabelMatrix, cohort_of_raters
+from crowdtruth.agreement.shared import own_groups
 from crowdtruth.agreement.tables import SCOPES, check_ratings, joined_rows
 from crowdtruth.arguments import check_table
-from crowdtruth.resampling import Unit
+from crowdtruth.metrics import ratio
+from crowdtruth.resampling import Unit, bootstrap, group_codes
 from crowdtruth.taxonomy import UNDETECTED, Grouping
 
+CLICKED_BOUNDS = ["proportion_clicked_low", "proportion_clicked_high"]
 COLUMNS = (
     "grouping", "scope", "rater", "cohort", "first_condition", "second_condition", "n_anchors", "kappa", "low", "high",
     "percent_agreement", "percent_agreement_low", "percent_agreement_high", "n_marks_first", "n_marks_second",
-    "n_clicks_second", "proportion_clicked", "resampled", "undefined",
+    "n_clicks_second", "proportion_clicked", "proportion_clicked_low", "proportion_clicked_high", "resampled",
+    "undefined",
 )  # fmt: skip
 
 
@@ -41,7 +45,7 @@ def self_agreement(
     Parameters
     ----------
     ratings : anchor, fov, rater, cohort, condition, label
-    annotations : rater, condition, kind; the marks behind the ratings, one row per mark
+    annotations : fov, rater, condition, kind; the marks behind the ratings, one row per mark
         Without them (located studies) the anchors that a rater marked count as marks, and clicks are not known.
     between : first and second condition, whose ratings of the same anchors are compared
         Default: every two conditions, that with the smaller share of clicks first (the one without suggestions), by
@@ -52,7 +56,8 @@ def self_agreement(
     -------
     one row per pair of conditions × grouping × scope × rater with ratings under both
         The columns of `COLUMNS`. `n_anchors` were rated under both; `n_marks_first`, `n_marks_second` are the rater's
-        marks under each, `n_clicks_second` the accepted suggestions among the latter, `proportion_clicked` their share.
+        marks under each, `n_clicks_second` the accepted suggestions among the latter, `proportion_clicked` their share,
+        with an interval over the FOVs of these marks.
 
     Raises
     ------
@@ -69,6 +74,8 @@ def self_agreement(
     """
     check_ratings(ratings, scopes)
     marks = count_marks(ratings, annotations)
+    if annotations is not None:
+        marks = marks.join(_clicked_bounds(annotations, fovs, resample, options))
     names = all_classes(ratings["label"], classes)
     chosen = _baseline_first(marks, ratings) if between is None else between
     _check_conditions(chosen, ratings)
@@ -91,7 +98,8 @@ def count_marks(ratings: pd.DataFrame, annotations: pd.DataFrame | None = None) 
 
     Examples
     --------
-    >>> marks = pd.DataFrame({"rater": ["r.1", "r.1", "r.10"], "condition": "e", "kind": ["click", "box", "click"]})
+    >>> marks = pd.DataFrame({"rater": ["r.1", "r.1", "r.10"], "kind": ["click", "box", "click"]})
+    >>> marks = marks.assign(fov="f", condition="e")
     >>> count_marks(pd.DataFrame(), marks)
                      n_marks  n_clicks
     rater condition
@@ -102,15 +110,38 @@ def count_marks(ratings: pd.DataFrame, annotations: pd.DataFrame | None = None) 
         rows = ratings[~ratings["label"].isin([UNDETECTED, ""]) & ratings["label"].notna()]
         rows = rows.drop_duplicates(["anchor", "rater", "condition"]).assign(is_click=np.nan)
     else:
-        check_table("annotations", annotations, ["rater", "condition", "kind"])
+        check_table("annotations", annotations, ["fov", "rater", "condition", "kind"])
         rows = annotations.assign(is_click=(annotations["kind"] == "click").astype(float))
     counted = rows.groupby(["rater", "condition"], observed=True)["is_click"]
     return pd.DataFrame({"n_marks": counted.size(), "n_clicks": counted.sum(min_count=1)})
 
 
+def _clicked_bounds(
+    annotations: pd.DataFrame, fovs: pd.DataFrame | None, resample: Unit, options: dict[str, Any]
+) -> pd.DataFrame:
+    """Interval of the share of clicks by (rater, condition), as index, over the FOVs with marks of the rater."""
+    marks = annotations.assign(group=group_codes(annotations["fov"], fovs, resample)[0])
+    of_rater = marks.groupby(["rater", "condition"], observed=True)
+    marks = marks.assign(row=of_rater.ngroup()).sort_values(["row", "group"])
+    names, row, is_click = of_rater.size().index, marks["row"].to_numpy(), (marks["kind"] == "click").to_numpy()
+    group, n_groups = own_groups(row, marks["group"].to_numpy(), len(names))
+    bounds = np.full((2, len(names)), np.nan)
+    for size in np.unique(n_groups):
+        alike = np.flatnonzero(n_groups == size)
+        own = n_groups[row] == size
+        cell = group[own] * len(alike) + np.searchsorted(alike, row[own])
+        counts = [
+            np.bincount(cell, of_mark, minlength=size * len(alike)).reshape(size, -1)
+            for of_mark in (is_click[own], np.ones(own.sum()))
+        ]
+        interval = bootstrap(tuple(counts), ratio, **options)
+        bounds[:, alike] = interval.low, interval.high
+    return pd.DataFrame(bounds.T, index=names, columns=CLICKED_BOUNDS)
+
+
 def _baseline_first(marks: pd.DataFrame, ratings: pd.DataFrame) -> list[tuple[str, str]]:
     """Every two conditions, that with the smaller share of clicks first."""
-    of_condition = marks.groupby("condition").sum()
+    of_condition = marks[["n_marks", "n_clicks"]].groupby("condition").sum()
     share = (of_condition["n_clicks"] / of_condition["n_marks"]).fillna(0).to_dict()
     known = sorted(ratings["condition"].unique(), key=lambda name: (share.get(name, 0), name))
     return list(combinations(known, 2))
@@ -151,6 +182,5 @@ def _with_marks(who: pd.DataFrame, marks: pd.DataFrame, conditions: tuple[str, s
     is_known = bool(marks["n_clicks"].notna().any())
     n_clicks = second["n_clicks"].fillna(0) if is_known else second["n_clicks"]
     share = n_clicks / n_second.where(n_second > 0)
-    return who.assign(
-        n_marks_first=n_first, n_marks_second=n_second, n_clicks_second=n_clicks, proportion_clicked=share
-    )
+    who = who.assign(n_marks_first=n_first, n_marks_second=n_second, n_clicks_second=n_clicks, proportion_clicked=share)
+    return who.assign(**{name: second.get(name, np.nan) for name in CLICKED_BOUNDS})
