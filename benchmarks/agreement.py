@@ -12,9 +12,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from crowdtruth.agreement import (
     agreement_sweep,
+    agreement_table,
     count_items,
     krippendorff_alpha,
     pairwise_kappa,
@@ -52,6 +54,7 @@ def run(quick: bool = False) -> list[dict]:
         *_kappas(100_000 // scale, 25, runs, n_pairs=300 if not quick else 10),
         *_replicates(runs),
         *_tables("demo" if quick else "nucls", min(runs, 3)),
+        *_crowd(50_000 // scale, 10, 300 // scale, min(runs, 3)),
     ]
 
 
@@ -117,6 +120,22 @@ def _tables(preset: str, runs: int) -> list[dict]:
     }
     size = f"{preset}: {len(study.raters)} raters, {len(study.annotations):,} marks"
     return [_timed(work, size, table, runs) for work, table in tables.items()]
+
+
+def _crowd(n_tasks: int, n_answers: int, n_workers: int, runs: int) -> list[dict]:
+    """Agreement of the workers of a crowd table, together and two by two, with 2,000 replicates each."""
+    rng = np.random.default_rng(0)
+    task = np.repeat(np.arange(n_tasks), n_answers)
+    worker = np.concatenate([rng.choice(n_workers, n_answers, replace=False) for _ in range(n_tasks)])
+    label = np.where(rng.random(len(task)) < 0.7, task % 3, rng.integers(0, 3, len(task)))
+    names = {"anchor": [f"t{i:05d}" for i in task], "rater": [f"w{i:03d}" for i in worker]}
+    ratings = pd.DataFrame({**names, "label": np.array(["x", "y", "z"])[label]})
+    ratings = ratings.assign(fov="", cohort="all", condition="all")
+    size = f"crowd: {n_workers} workers, {n_tasks:,} tasks × {n_answers}"
+    return [
+        _timed("agreement of all", size, lambda: agreement_table(ratings, scopes=["classification"]), runs),
+        _timed("agreement of every two raters", size, lambda: pairwise_table(ratings, scopes=["classification"]), runs),
+    ]
 
 
 def _timed(work: str, size: str, table: Callable[[], Any], runs: int) -> dict:

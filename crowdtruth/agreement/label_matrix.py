@@ -153,7 +153,7 @@ def _kappa_and_percent(
         observed, expected = differed, n * n - np.einsum("...cp,...cp->...p", first, second)
     else:
         observed, expected = graded, np.einsum("...cp,...cp->...p", disagreement @ first, second)
-    return np.stack([1 - ratio(n * observed, expected), 1 - ratio(differed, n)], axis=-2)
+    return np.stack([1 - ratio(n * observed, expected), ratio(n - differed, n)], axis=-2)
 
 
 def _values(numbers: Floats, min_overlap: int) -> pd.DataFrame:
