@@ -23,7 +23,7 @@ DEFAULT_REALIZATIONS = 1000
 BLOCK = 20
 """Realizations done in one piece: some tenths of a second of work."""
 
-DEFAULT_BAND = 0.9
+DEFAULT_BAND = 0.95
 
 
 def simulate(
@@ -140,7 +140,7 @@ def redundancy_bands(table: pd.DataFrame, *, level: float = DEFAULT_BAND) -> pd.
     ...     "value": [.5, .6, .8]})
     >>> redundancy_bands(table)[["raters_per_fov", "n", "median", "low", "high"]]
        raters_per_fov  n  median   low  high
-    0               1  3     0.6  0.51  0.78
+    0               1  3     0.6  0.505  0.79
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")

@@ -3,10 +3,12 @@
 import warnings
 
 from crowdtruth.options import RunOptions, chosen_conditions, cohort_members, parse_preferences
+from crowdtruth.planning import check_plan
 from crowdtruth.resampling import group_codes
 from crowdtruth.steps.judging import check_reference
 from crowdtruth.steps.locating import LOCATING
 from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.steps.simulating import prices_of, targets_of
 from crowdtruth.steps.training_set import training_choice
 
 _OF_EM = ("start", "iterations", "tolerance", "pseudo_counts", "acceleration")
@@ -25,11 +27,18 @@ def check_common(run: Run) -> None:
     study, options = run.study, run.options
     cohort_members(options.cohort, study.raters["cohort"])
     chosen_conditions(options, study.conditions)
-    grouping_of(run)
     parse_preferences(options.prefer, study)
     if options.resample == "slide" and not study.is_crowd:
         group_codes(study.fovs["fov"], study.fovs, "slide")
     check_reference(run)
+    grouping = grouping_of(run)
+    check_plan(
+        targets_of(options),
+        prices_of(options),
+        cohorts=cohort_members(options.cohort, study.cohorts),
+        classes=grouping.classes if grouping else None,
+        has_detection=not study.is_crowd,
+    )
     warn_of_idle_options(run)
 
 

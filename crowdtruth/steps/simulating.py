@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from crowdtruth.options import chosen_conditions, chosen_numbers, cohort_members
+from crowdtruth.options import RunOptions, chosen_conditions, chosen_numbers, cohort_members
 from crowdtruth.parallel import say
-from crowdtruth.planning import parse_price, parse_target, plan_raters
+from crowdtruth.planning import Target, parse_price, parse_target, plan_raters
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.references import AnchorLabels
 from crowdtruth.results import prepare_folder
@@ -71,14 +71,35 @@ def plan(run: Run) -> Tables:
         return {}
     table = plan_raters(
         experiments,
-        targets=[parse_target(text) for text in options.target],
-        prices=dict(parse_price(text) for text in options.price),
+        targets=targets_of(options),
+        prices=prices_of(options),
+        cohorts=cohort_members(options.cohort, run.study.cohorts),
         n_fovs=options.fovs_planned,
         n_raters=options.raters_planned,
         seed=options.seed,
         jobs=run.jobs,
     )
     return {"plan": table} if len(table) else {}
+
+
+def targets_of(options: RunOptions) -> list[Target]:
+    """What is to be reached."""
+    return [parse_target(text) for text in options.target]
+
+
+def prices_of(options: RunOptions) -> dict[str, float]:
+    """The price of one rater of a cohort in one FOV.
+
+    Raises
+    ------
+    ValueError
+        If a cohort has two.
+    """
+    prices = [parse_price(text) for text in options.price]
+    names = [name for name, _ in prices]
+    if several := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"--price {several[0]}=… is given {names.count(several[0])} times")
+    return dict(prices)
 
 
 def experiments_of(run: Run) -> list[Experiment]:
