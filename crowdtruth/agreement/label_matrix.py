@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -64,16 +66,17 @@ class LabelMatrix:
         scales = [_Scale.of(self.classes, grouping, scope, weights) for grouping in groupings for scope in scopes]
         numbers = [_no_numbers(len(pairs)) for _ in scales]
         for rows, shared in shared_labels(self.by_rater, self.group, len(self.classes), pairs):
-            for scope in scopes:
-                own = [(scale, into) for scale, into in zip(scales, numbers, strict=True) if scale.scope == scope]
+            for scope in dict.fromkeys(scale.scope for scale in scales):
+                own = [place for place, scale in enumerate(scales) if scale.scope == scope]
                 seen = shared.below(len(_in_scope(self.classes, scope)))
                 for some, n_groups, labels in seen.batches(are_tasks=self.resampled == TASKS):
-                    for scale, into in own:
-                        into[rows[some]] = _numbers(labels, n_groups, scale, options)
+                    found = _numbers(labels, n_groups, [scales[place] for place in own], options)
+                    for place, of_scale in zip(own, found, strict=True):
+                        numbers[place][rows[some]] = of_scale
         tables = []
-        for scale, found in zip(scales, numbers, strict=True):
+        for scale, of_scale in zip(scales, numbers, strict=True):
             about = {"grouping": scale.level, "scope": scale.scope, "resampled": self.resampled}
-            tables.append(_values(found, min_overlap).assign(**about)[VALUES])
+            tables.append(_values(of_scale, min_overlap).assign(**about)[VALUES])
         return tables
 
 
@@ -114,46 +117,60 @@ def _no_numbers(n_pairs: int) -> Floats:
     return numbers
 
 
-def _numbers(labels: SharedLabels, n_groups: int, scale: _Scale, options: dict[str, Any]) -> Floats:
-    """Anchors, classes given, kappa, percent agreement, both lower bounds and both upper ones: (n_pairs, 8)."""
-    first, second = scale.place[labels.first], scale.place[labels.second]
-    n_pairs, n_classes = labels.n_pairs, scale.n_classes
+def _numbers(labels: SharedLabels, n_groups: int, scales: Sequence[_Scale], options: dict[str, Any]) -> list[Floats]:
+    """For each scale (n_pairs, 8): anchors, classes given, kappa, percent agreement, their lower and upper bounds.
 
-    def total(of_label: Any) -> Floats:
-        cell = labels.group * n_pairs + labels.pair
-        sums = np.bincount(cell, of_label, minlength=n_groups * n_pairs).astype(float)
-        return sums.reshape(n_groups, n_pairs)
-
-    def by_class(label: NDArray[np.intp]) -> Floats:
-        cell = (labels.group * n_classes + label) * n_pairs + labels.pair
-        sums = np.bincount(cell, minlength=n_groups * n_classes * n_pairs).astype(float)
-        return sums.reshape(n_groups, n_classes, n_pairs)
-
-    def statistic(*of_replicates: Floats) -> Floats:
-        return _kappa_and_percent(*of_replicates, disagreement=scale.disagreement)
-
-    sums = [total(first != second), by_class(first), by_class(second)]
-    if scale.disagreement is not None:
-        sums.append(total(scale.disagreement[first, second]))
-    interval = bootstrap(tuple(sums), statistic, **options)
-    given = (sums[1] + sums[2]).sum(axis=0)
-    counts = np.stack([given.sum(axis=0) / 2, (given > 0).sum(axis=0)])
-    return np.concatenate([counts, interval.value, interval.low, interval.high]).T
-
-
-def _kappa_and_percent(
-    differed: Floats, first: Floats, second: Floats, graded: Floats | None = None, *, disagreement: Floats | None
-) -> Floats:
-    """Kappa and percent agreement, (..., 2, n_pairs), of anchors with two labels and of labels by class.
-
-    differed, and graded by how much: (..., n_pairs); first, second: (..., n_classes, n_pairs).
+    All scales are resampled at once: many small products of matrices take longer than one.
     """
+    sums = [_sums(labels, n_groups, scale) for scale in scales]
+    ends = np.cumsum([0, *(part.shape[1] for part in sums)])
+    own = [slice(begin, end) for begin, end in pairwise(ends)]
+
+    def statistic(of_replicates: Floats) -> Floats:
+        values = [_kappa_and_percent(of_replicates[:, of], scale) for of, scale in zip(own, scales, strict=True)]
+        return np.stack(values, axis=1)
+
+    interval = bootstrap(np.concatenate(sums, axis=1), statistic, **options)
+    found = []
+    for place, scale in enumerate(scales):
+        _, first, second, _ = _parts(sums[place].sum(axis=0), scale)
+        counts = np.stack([first.sum(axis=0), (first + second > 0).sum(axis=0)])
+        bounds = (bound[place] for bound in (interval.value, interval.low, interval.high))
+        found.append(np.concatenate([counts, *bounds]).T)
+    return found
+
+
+def _sums(labels: SharedLabels, n_groups: int, scale: _Scale) -> Floats:
+    """What `_parts` are, by group: (n_groups, 1 + 2 n_classes, n_pairs), with weights 2 + 2 n_classes."""
+    first, second = scale.place[labels.first], scale.place[labels.second]
+    n_rows = 1 + 2 * scale.n_classes + (scale.disagreement is not None)
+    shape = n_groups, n_rows, labels.n_pairs
+
+    def total(row: Any, of_label: Any = None) -> Floats:
+        cell = (labels.group * n_rows + row) * labels.n_pairs + labels.pair
+        return np.bincount(cell, of_label, minlength=prod(shape)).reshape(shape).astype(float)
+
+    sums = total(0, first != second) + total(1 + first) + total(1 + scale.n_classes + second)
+    return sums if scale.disagreement is None else sums + total(n_rows - 1, scale.disagreement[first, second])
+
+
+def _parts(sums: Floats, scale: _Scale) -> tuple[Floats, Floats, Floats, Floats]:
+    """Anchors with two labels, first and second raters' labels by class, and disagreement as it is graded."""
+    of_first, of_second = 1 + scale.n_classes, 1 + 2 * scale.n_classes
+    differed = sums[..., 0, :]
+    graded = differed if scale.disagreement is None else sums[..., of_second, :]
+    return differed, sums[..., 1:of_first, :], sums[..., of_first:of_second, :], graded
+
+
+def _kappa_and_percent(sums: Floats, scale: _Scale) -> Floats:
+    """Kappa and percent agreement of sums (n, rows, n_pairs): (n, 2, n_pairs)."""
+    differed, first, second, graded = _parts(sums, scale)
     n = first.sum(axis=-2)
-    if graded is None or disagreement is None:
-        observed, expected = differed, n * n - np.einsum("...cp,...cp->...p", first, second)
+    if scale.disagreement is None:
+        expected = n * n - np.einsum("...cp,...cp->...p", first, second)
     else:
-        observed, expected = graded, np.einsum("...cp,...cp->...p", disagreement @ first, second)
-    return np.stack([1 - ratio(n * observed, expected), ratio(n - differed, n)], axis=-2)
+        expected = np.einsum("...cp,...cp->...p", scale.disagreement @ first, second)
+    return np.stack([1 - ratio(n * graded, expected), ratio(n - differed, n)], axis=-2)
 
 
 def _values(numbers: Floats, min_overlap: int) -> pd.DataFrame:
