@@ -20,7 +20,7 @@ def locate(work: Work) -> Tables:
         return {"anchors": study.anchors, "ratings": study.ratings, "clicks": nobody}
     located = located_at(study, [PAPER.iou], jobs=work.jobs)[PAPER.iou]
     ratings = rate_anchors(located.members, study.assignments, study.raters, located.anchors)
-    members = located.members[["annotation", "anchor", "rater", "condition"]]
+    members = located.members[["annotation", "anchor", "fov", "rater", "condition"]]
     return {
         "anchors": located.anchors,
         "ratings": ratings,
