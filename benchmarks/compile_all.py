@@ -9,6 +9,7 @@ import pandas as pd
 from numba.core import event
 
 import crowdtruth as ct
+from crowdtruth.agreement import pairwise_kappa
 
 
 class CompileTime(event.Listener):
@@ -52,6 +53,7 @@ def use_every_kernel() -> None:
     ct.pairwise_table(crowd, n_replicates=2)
     for numbers in (rng.integers(0, 8, (50, 9)), rng.integers(0, 8, (50, 9)).astype(float)):
         ct.krippendorff_alpha(numbers)
+    pairwise_kappa(rng.integers(0, 8, (50, 9)))
 
 
 if __name__ == "__main__":
