@@ -72,12 +72,6 @@ def words_of(of: Mapping[str, str], *, skip: tuple[str, ...] = ()) -> str:
     return joined([f"{names.get(key, key)} {value}" if key != value else key for key, value in shown.items()])
 
 
-def first_of(table: pd.DataFrame, column: str) -> dict[str, str]:
-    """The first value of a column, if the table has it."""
-    found = values_of(table, column)
-    return {column: str(found[0])} if found else {}
-
-
 def panels_of(n: int, *, width: float = 4.3, height: float = 3.7, per_row: int = 3) -> tuple[Figure, list[Any]]:
     """A figure and its axes, n of them, in rows."""
     columns = min(n, per_row)
