@@ -42,18 +42,19 @@ def judge(run: Run) -> Tables:
     reference = reference_of(run)
     if reference.kind == "boxes" and (absent := len(set(run.study.fovs["fov"]) - reference.fovs)):
         say(f"{reference.name}: {absent} FOVs of the study have no object in it and are not judged")
-    tables = {**score(run, reference), **look_closer(run, reference)}
+    judged = labels_of_anchors(run, reference)
+    tables = {**score(run, reference, judged), **look_closer(run, judged)}
     return {name: table for name, table in tables.items() if len(table) or name in ("raters", "accuracy")}
 
 
-def score(run: Run, reference: Reference) -> dict[str, pd.DataFrame]:
+def score(run: Run, reference: Reference, judged: AnchorLabels) -> dict[str, pd.DataFrame]:
     """Scores of raters and labels with intervals, curves of the labels, and who called what what."""
     study, tables = run.study, run.results.table
     comparison = {**judged_by(run), "assignments": assignments_of(run), "raters": study.raters}
     raters = rater_outcomes(reference, annotations=marks_of(study), ratings=tables("ratings"), **comparison)
     labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts_of(run), **comparison)
     drawn = {**resampling_of(run.options), "fovs": study.fovs}
-    curves = label_curves(labels_of_anchors(run, reference), tables("truth"), level=labels.grouping, **drawn)
+    curves = label_curves(judged, tables("truth"), level=labels.grouping, **drawn)
     for message in curves.messages:
         warnings.warn(message, stacklevel=2)  # the step keeps it in run.json
     accuracy = [label_accuracy(labels, **drawn), curves.scores, label_accuracy(raters, **drawn)]
@@ -65,13 +66,13 @@ def score(run: Run, reference: Reference) -> dict[str, pd.DataFrame]:
     }
 
 
-def look_closer(run: Run, reference: Reference) -> dict[str, pd.DataFrame]:
+def look_closer(run: Run, judged: AnchorLabels) -> dict[str, pd.DataFrame]:
     """What raters called the average object, how easily objects are found, and accepted outlines."""
     study, tables = run.study, run.results.table
     if study.is_crowd:
         return {}
     asked: dict[str, Any] = {"assignments": assignments_of(run), "raters": study.raters, "cohorts": cohorts_of(run)}
-    judged, grouping = labels_of_anchors(run, reference), grouping_of(run)
+    grouping = grouping_of(run)
     level = RAW if grouping is None else grouping.level
     ratings, drawn = tables("ratings"), {**resampling_of(run.options), "fovs": study.fovs}
     found = {
