@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crowdtruth.accuracy.confusions import objects_all_were_asked_about, ratings_of_cohorts
+from crowdtruth.accuracy.confusions import labels_given, objects_all_were_asked_about
 from crowdtruth.metrics import ratio
 from crowdtruth.references import AnchorLabels
 from crowdtruth.resampling import Unit, bootstrap, group_codes
-from crowdtruth.taxonomy import RAW, UNDETECTED
+from crowdtruth.taxonomy import RAW
 
 COLUMNS = (
     *("cohort", "condition", "reference", "grouping", "class", "at_least", "n", "n_objects", "share", "low", "high"),
@@ -77,9 +77,9 @@ def ease_of_detection(
     objects = objects_all_were_asked_about(labels, assignments=assignments, raters=raters, cohorts=cohorts)
     if objects.empty:
         return pd.DataFrame(columns=[*COLUMNS])
-    said = ratings_of_cohorts(ratings, cohorts, labels.labels["cohort"].unique())
     key = ["anchor", "cohort", "condition"]
-    marked = said[said["label"] != UNDETECTED].drop_duplicates([*key, "rater"]).groupby(key).size().rename("n_marked")
+    marks = labels_given(ratings, cohorts).drop_duplicates([*key, "rater"])
+    marked = marks.groupby(key).size().rename("n_marked")
     objects = objects.merge(marked.reset_index(), on=key, how="left").fillna({"n_marked": 0})
     tables = []
     judged = ["cohort", "condition", "reference"]

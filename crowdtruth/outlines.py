@@ -1,6 +1,6 @@
 """Accepted suggestions: how many are right by FOV, and how their outlines compare with traced ones (Fig 4c, S5)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.metrics import ratio
+from crowdtruth.ratings import of_cohorts
 
 SEGMENTED_COLUMNS = ("cohort", "condition", "fov", "n_anchors", "n_correct", "proportion")
 OUTLINE_COLUMNS = ("anchor", "fov", "cohort", "condition", "boundary_correct", "iou", "dice")
@@ -89,7 +90,7 @@ def compare_outlines(
     )
     marks = marks[marks["coords_x"] != ""]
     traced = _traced_outlines(marks[marks["kind"] == "polygon"])
-    clicked = _clicked_outlines(marks[marks["kind"] == "click"], raters, cohorts, truth["cohort"].unique())
+    clicked = _clicked_outlines(marks[marks["kind"] == "click"], of_cohorts(raters[["rater", "cohort"]], cohorts))
     verdicts = truth.loc[truth["boundary_correct"].notna(), [*_EACH, "fov", "boundary_correct"]]
     both = verdicts.merge(clicked, on=_EACH).merge(traced, on="anchor", suffixes=("", "_traced"))
     overlap = _overlaps(as_polygons(both[_OUTLINE]), as_polygons(both[[f"{name}_traced" for name in _OUTLINE]]))
@@ -97,17 +98,9 @@ def compare_outlines(
     return table.loc[table["iou"].notna(), [*OUTLINE_COLUMNS]].reset_index(drop=True)
 
 
-def _clicked_outlines(
-    clicks: pd.DataFrame,
-    raters: pd.DataFrame,
-    cohorts: Mapping[str, Sequence[str]] | None,
-    names: Collection[str],
-) -> pd.DataFrame:
-    """The outline that most raters accepted: anchor, cohort, condition, coords_x, coords_y."""
-    unions = cohorts or {name: (name,) for name in names}
-    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["name", "cohort"])
-    members = raters[["rater", "cohort"]].merge(parts.astype("str"), on="cohort")[["rater", "name"]]
-    clicks = clicks.merge(members.rename(columns={"name": "cohort"}), on="rater")
+def _clicked_outlines(clicks: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
+    """The outline that most `members` (rater, cohort) accepted: anchor, cohort, condition, coords_x, coords_y."""
+    clicks = clicks.merge(members, on="rater")
     votes = clicks.groupby([*_EACH, *_OUTLINE])["rater"].nunique().rename("n").reset_index()
     votes = votes.sort_values([*_EACH, "n", *_OUTLINE], ascending=[True, True, True, False, True, True])
     return votes.drop_duplicates(_EACH).drop(columns="n")

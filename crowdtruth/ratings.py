@@ -277,20 +277,22 @@ def _raise_not_asked(marks: pd.DataFrame, ratings: pd.DataFrame) -> None:
     )
 
 
-def of_cohorts(ratings: pd.DataFrame, cohorts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Ratings of every cohort asked for, under its name; those of a rater in two cohorts stand there twice.
+def of_cohorts(table: pd.DataFrame, cohorts: Mapping[str, Sequence[str]] | None) -> pd.DataFrame:
+    """Rows of every cohort asked for, under its name; those of a rater in two cohorts stand there twice.
 
     Parameters
     ----------
-    ratings : cohort, and whatever else there is
-    cohorts : name → the cohorts it unites
+    table : cohort, and whatever else there is: ratings, or raters
+    cohorts : name → the cohorts it unites; None: each is itself
 
     Examples
     --------
-    >>> ratings = pd.DataFrame({"rater": ["a", "b"], "cohort": ["SP", "NP"], "label": ["x", "y"]})
-    >>> of_cohorts(ratings, {"P": ["SP"], "all": ["SP", "NP"]})[["rater", "cohort"]].values.tolist()
+    >>> raters = pd.DataFrame({"rater": ["a", "b"], "cohort": ["SP", "NP"]})
+    >>> of_cohorts(raters, {"P": ["SP"], "all": ["SP", "NP"]})[["rater", "cohort"]].values.tolist()
     [['a', 'P'], ['a', 'all'], ['b', 'all']]
     """
-    check_table("ratings", ratings, ["cohort"])
-    parts = [ratings[ratings["cohort"].isin(members)].assign(cohort=name) for name, members in cohorts.items()]
-    return pd.concat(parts, ignore_index=True) if parts else ratings[:0]
+    check_table("ratings or raters", table, ["cohort"])
+    if cohorts is None:
+        return table
+    parts = [table[table["cohort"].isin(members)].assign(cohort=name) for name, members in cohorts.items()]
+    return pd.concat(parts, ignore_index=True) if parts else table[:0]

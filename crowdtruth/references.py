@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
 from crowdtruth.metrics import match_boxes
+from crowdtruth.ratings import of_cohorts
 from crowdtruth.taxonomy import AMBIGUOUS, RAW, Grouping, group_labels, without_prefix
 
 _JUDGED_BY = ["fov", "cohort", "condition"]
@@ -125,12 +126,7 @@ def cohort_reference(
     if table.empty and len(truth):
         known = sorted({f"{row.cohort}@{row.condition}" for row in truth[["cohort", "condition"]].itertuples()})
         raise ValueError(f"no inferred labels of {_cohort_name(cohort, condition)}; there are {', '.join(known)}")
-    unions = cohorts or {name: (name,) for name in sorted(truth["cohort"].unique())}
-    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["cohort", "part"])
-    raters = (
-        ratings[["rater", "cohort", "condition"]].drop_duplicates().astype("str").rename(columns={"cohort": "part"})
-    )
-    contributors = raters.merge(parts.astype("str"), on="part")[["cohort", "condition", "rater"]]
+    contributors = of_cohorts(ratings[["cohort", "condition", "rater"]].drop_duplicates().astype("str"), cohorts)
     return Reference(
         "anchors", _cohort_name(cohort, condition), table.reset_index(drop=True), frozenset(), cohort, condition,
         contributors,
@@ -336,9 +332,7 @@ def asked_raters(
     cohorts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """The same with the raters who were asked: cohort, condition, fov, rater."""
-    unions = cohorts or {name: (name,) for name in truth["cohort"].unique()}
-    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["cohort", "part"])
-    members = raters.rename(columns={"cohort": "part"}).merge(parts.astype("str"), on="part")[["rater", "cohort"]]
+    members = of_cohorts(raters[["rater", "cohort"]], cohorts)
     asked = assignments[["fov", "rater", "condition"]].merge(members, on="rater")
     inferred = truth[["cohort", "condition"]].drop_duplicates()
     return asked.merge(inferred, on=["cohort", "condition"])[["cohort", "condition", "fov", "rater"]]

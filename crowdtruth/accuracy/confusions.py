@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from crowdtruth.outcomes import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, Outcomes
+from crowdtruth.ratings import of_cohorts
 from crowdtruth.references import AnchorLabels, asked_raters, at_level
 from crowdtruth.taxonomy import RAW, UNDETECTED, Grouping
 
@@ -114,8 +114,7 @@ def anchor_confusion(
     of_class = objects.groupby(key).agg(
         n_anchors=("fov", "size"), n_fovs=("fov", "nunique"), n_raters=("n_raters", "first")
     )
-    said = ratings_of_cohorts(ratings, cohorts, labels.labels["cohort"].unique())
-    marks = at_level(said[said["label"] != UNDETECTED], grouping).rename(columns={"label": "assigned"})
+    marks = at_level(labels_given(ratings, cohorts), grouping).rename(columns={"label": "assigned"})
     found = objects.merge(marks, on=["anchor", "cohort", "condition"])
     counts = found.groupby([*key, "assigned"]).size()
     n_marks = counts.groupby(key).sum().reindex(of_class.index, fill_value=0)
@@ -167,24 +166,25 @@ def objects_all_were_asked_about(
     return objects[objects["true"] != ""].merge(chosen, on=["fov", "cohort", "condition"])
 
 
-def ratings_of_cohorts(
-    ratings: pd.DataFrame, cohorts: Mapping[str, Sequence[str]] | None, names: Sequence[str] | np.ndarray
-) -> pd.DataFrame:
-    """Ratings under the names of the cohorts that are asked for, each rater's label once: anchor, rater, … , label.
+def labels_given(ratings: pd.DataFrame, cohorts: Mapping[str, Sequence[str]] | None) -> pd.DataFrame:
+    """What the raters of each cohort marked, and as what, each rater's label once.
 
     Parameters
     ----------
     ratings : anchor, rater, cohort, condition, label
     cohorts : cohort asked for -> cohorts in `ratings` it unites; default: each is itself
-    names : the cohorts asked for
+
+    Returns
+    -------
+    anchor, rater, cohort, condition, label
+        Without ``undetected``.
 
     Examples
     --------
-    >>> ratings = pd.DataFrame({"anchor": ["a"], "rater": ["r"], "cohort": ["SP"], "condition": ["U"], "label": ["x"]})
-    >>> ratings_of_cohorts(ratings, {"P": ("SP", "JP")}, ["P"])["cohort"].tolist()
-    ['P']
+    >>> said = {"anchor": "a", "cohort": "SP", "condition": "U"}
+    >>> ratings = pd.DataFrame([{**said, "rater": "r", "label": "x"}, {**said, "rater": "s", "label": "undetected"}])
+    >>> labels_given(ratings, {"P": ("SP", "JP")}).values.tolist()
+    [['a', 'r', 'P', 'U', 'x']]
     """
-    unions = {name: (cohorts or {}).get(name, (name,)) for name in names}
-    parts = pd.DataFrame([(name, part) for name, union in unions.items() for part in union], columns=["name", "cohort"])
-    said = ratings[["anchor", "rater", "cohort", "condition", "label"]].astype("str").drop_duplicates()
-    return said.merge(parts.astype("str"), on="cohort").drop(columns="cohort").rename(columns={"name": "cohort"})
+    marks = ratings.loc[ratings["label"] != UNDETECTED, ["anchor", "rater", "cohort", "condition", "label"]]
+    return of_cohorts(marks.astype("str").drop_duplicates(), cohorts)

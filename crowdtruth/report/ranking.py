@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from crowdtruth.ratings import of_cohorts
+
 RANKED = 200
 
 
@@ -37,7 +39,7 @@ def rank_anchors(
     [['1', 0.69, 0.79]]
     """
     keys = ["anchor", "cohort", "condition"]
-    said = vote_entropy(_of_cohorts(ratings, members_of), keys)
+    said = vote_entropy(of_cohorts(ratings.astype(dict.fromkeys((*keys, "label"), "str")), members_of), keys)
     table = truth.astype(dict.fromkeys(keys, "str")).merge(said, on=keys, how="left")
     table = table.assign(disagreement=table["disagreement"].fillna(0.0), entropy=table["entropy"].fillna(0.0))
     table["hardness"] = table["entropy"] + table["disagreement"]
@@ -46,15 +48,6 @@ def rank_anchors(
     share = -(-2 * n_ranked // max(1, table["fov"].nunique()))
     beyond = (table.groupby("fov", observed=True).cumcount() >= share).to_numpy()
     return table.iloc[np.sort(np.argsort(beyond, kind="stable")[:n_ranked])].reset_index(drop=True)
-
-
-def _of_cohorts(ratings: pd.DataFrame, members_of: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """The ratings under the names of the cohorts that count them; a rating may count for several."""
-    unions = pd.DataFrame(
-        [(name, part) for name, parts in members_of.items() for part in parts], columns=["union", "cohort"], dtype="str"
-    )
-    text = ratings.astype(dict.fromkeys(("anchor", "cohort", "condition", "label"), "str"))
-    return text.merge(unions, on="cohort").drop(columns="cohort").rename(columns={"union": "cohort"})
 
 
 def vote_entropy(ratings: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
