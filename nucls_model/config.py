@@ -45,6 +45,8 @@ class NuclsConfig:
     is_class_agnostic: bool = True  # boxes, masks and NMS
     class_convs: int = 4  # own convolutions of the classification branch; 0: it shares the box features
     thumbnails: bool = False  # an independent classifier on thumbnails gives the classes
+    thumbnail_field: float = 64.0  # side of the square around a nucleus (12.8 µm); the paper does not say
+    thumbnail_side: int = 128  # pixels of the thumbnail made of it
     thumbnail_shifts: int = 0  # test-time augmentation: shifted thumbnails averaged beside the centred one
     # Detections
     nms_iou: float = 0.2

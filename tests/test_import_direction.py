@@ -17,8 +17,8 @@ ORDER = [
 
 MODEL_ORDER = [
     "config", "instances", "folds", "stain", "transforms", "sampling", "labelled", "dataset", "painted", "box_ops",
-    "roi_align", "backbone", "rpn", "heads", "thumbnails", "losses", "nucls", "weights", "evaluate", "predict",
-    "overlay", "train", "cli",
+    "roi_align", "losses", "inputs", "backbone", "rpn", "proposals", "heads", "suppression", "thumbnails", "nucls",
+    "weights", "evaluate", "predict", "overlay", "train", "cli",
 ]  # fmt: skip
 
 FORBIDDEN = {
