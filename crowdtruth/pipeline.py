@@ -62,6 +62,7 @@ def run_study(
     run.step("simulate", ("reference", *SIMULATING), ("infer",), simulate)
     remove_parts(run.results.path)
     run.step("plan", ("reference", *PLANNING), ("infer",), plan)
+    run.common.clear()  # the steps that are left read tables alone
     run.step("training", ("train_on",), ("infer",), make_training)
     run.step("draw", ("report",), DRAWN, draw)
     run.step("report", ("report",), ("draw", "compare", "differ"), report)

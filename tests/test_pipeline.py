@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from crowdtruth import pipeline, plots, synthesise, write_study
 from crowdtruth.options import RunOptions
 from crowdtruth.plots import figure_bytes
 from crowdtruth.results import read_result
+from crowdtruth.steps import judging, simulating
 from crowdtruth.steps import run as run_of_steps
 
 ALL_FILES = {
@@ -102,6 +104,19 @@ def test_run_study__does_no_step_twice(study: Path, tmp_path: Path, monkeypatch:
     run_study(study, tmp_path / "out")
     monkeypatch.setattr(run_of_steps, "read_study", None)
     run_study(study, tmp_path / "out")
+
+
+def test_run_study__matches_anchors_with_the_reference_once(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = {"label_of_anchors": judging, "rater_outcomes": judging, "make_experiment": simulating}
+    spies = {name: Mock(wraps=getattr(module, name)) for name, module in watched.items()}
+    for name, module in watched.items():
+        monkeypatch.setattr(module, name, spies[name])
+    run_study(study, tmp_path / "out")
+    assert [spy.call_count for spy in spies.values()] == [1, 1, 1]
+    run_study(study, tmp_path / "out", target=("f1=0.5",))  # the plan alone is made anew
+    assert [spy.call_count for spy in spies.values()] == [2, 1, 2]
 
 
 def test_run_study__changes_only_what_an_option_touches(study: Path, tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 import warnings
 
-from crowdtruth.options import RunOptions, chosen_conditions, cohort_members, parse_preferences
+from crowdtruth.options import RunOptions, chosen_conditions, parse_preferences
 from crowdtruth.planning import check_plan
 from crowdtruth.resampling import group_codes
 from crowdtruth.steps.judging import check_reference
 from crowdtruth.steps.locating import LOCATING
-from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.steps.run import Run, Tables, cohorts_of, grouping_of
 from crowdtruth.steps.simulating import prices_of, targets_of
 from crowdtruth.steps.training_set import training_choice
 
@@ -24,8 +24,7 @@ def check_options(run: Run) -> Tables:
 
 def check_common(run: Run) -> None:
     """Raise if what every command may be asked for does not fit the study."""
-    study, options = run.study, run.options
-    cohort_members(options.cohort, study.raters["cohort"])
+    study, options, cohorts = run.study, run.options, cohorts_of(run)
     chosen_conditions(options, study.conditions)
     parse_preferences(options.prefer, study)
     if options.resample == "slide" and not study.is_crowd:
@@ -35,7 +34,7 @@ def check_common(run: Run) -> None:
     check_plan(
         targets_of(options),
         prices_of(options),
-        cohorts=cohort_members(options.cohort, study.cohorts),
+        cohorts=cohorts,
         classes=grouping.classes if grouping else None,
         has_detection=not study.is_crowd,
     )

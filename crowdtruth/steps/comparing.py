@@ -8,21 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from crowdtruth.accuracy import Outcomes, accuracy_difference, area_difference, label_outcomes, rater_outcomes
+from crowdtruth.accuracy import Outcomes, accuracy_difference, area_difference
 from crowdtruth.agreement import agreement_difference
 from crowdtruth.comparisons import BY, comparisons_table
 from crowdtruth.ratings import of_cohorts
 from crowdtruth.steps.agreeing import chosen_ratings, with_rows
 from crowdtruth.steps.inferring import classes_in_order
-from crowdtruth.steps.judging import (
-    assignments_of,
-    cohorts_of,
-    judged_by,
-    labels_of_anchors,
-    marks_of,
-    reference_of,
-)
-from crowdtruth.steps.run import Run, Tables, grouping_of, resampling_of
+from crowdtruth.steps.judging import labels_of_anchors, outcomes_of_labels, outcomes_of_raters
+from crowdtruth.steps.run import Run, Tables, cohorts_of, grouping_of, resampling_of
 from crowdtruth.taxonomy import RAW
 
 COLUMNS = (
@@ -102,18 +95,16 @@ def agreement_measure(run: Run) -> Mapping[str, tuple[list[Side], Difference]]:
 
 def accuracy_measures(run: Run) -> Mapping[str, tuple[list[Side], Difference]]:
     """Accuracy of the raters of a cohort, pooled, and of its inferred labels; and the areas under their curves."""
-    study, tables, reference = run.study, run.results.table, reference_of(run)
-    drawn: dict[str, Any] = {**resampling_of(run.options), "fovs": study.fovs}
-    comparison: dict[str, Any] = {**judged_by(run), "assignments": assignments_of(run), "raters": study.raters}
-    judged = labels_of_anchors(run, reference)
-    truth = tables("truth")
-    labels = label_outcomes(reference, truth=truth, cohorts=cohorts_of(run), **comparison)
-    raters = rater_outcomes(reference, annotations=marks_of(study), ratings=tables("ratings"), **comparison)
+    judged, truth = labels_of_anchors(run), run.results.table("truth")
+    drawn: dict[str, Any] = {**resampling_of(run.options), "fovs": run.study.fovs}
 
     def areas(one: Side, other: Side) -> pd.DataFrame:
         return area_difference(judged, truth, one, other, **drawn)
 
-    scored = {"raters": by_side(raters, members_of(run)), "labels": by_side(labels, {c: [c] for c in cohorts_of(run)})}
+    scored = {
+        "raters": by_side(outcomes_of_raters(run), members_of(run)),
+        "labels": by_side(outcomes_of_labels(run), {cohort: [cohort] for cohort in cohorts_of(run)}),
+    }
     measures: dict[str, tuple[list[Side], Difference]] = {
         name: (list(parts), partial(score_difference, parts, drawn)) for name, parts in scored.items()
     }

@@ -1,7 +1,6 @@
 """Judging raters and inferred labels against the reference."""
 
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from crowdtruth.accuracy import (
     AnchorLabels,
+    Outcomes,
     Reference,
     anchor_confusion,
     asked_fovs,
@@ -25,10 +25,10 @@ from crowdtruth.accuracy import (
 )
 from crowdtruth.ease import ease_of_detection
 from crowdtruth.formats.reference import read_box_reference, read_task_reference
-from crowdtruth.options import chosen_conditions, cohort_members, split_at_condition
+from crowdtruth.options import chosen_conditions, split_at_condition
 from crowdtruth.outlines import compare_outlines, segmented_objects
 from crowdtruth.parallel import say
-from crowdtruth.steps.run import RESAMPLING, Run, Tables, grouping_of, resampling_of
+from crowdtruth.steps.run import RESAMPLING, Run, Tables, cohorts_of, grouping_of, once, resampling_of
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import AMBIGUOUS, RAW, UNDETECTED
 
@@ -42,19 +42,15 @@ def judge(run: Run) -> Tables:
     reference = reference_of(run)
     if reference.kind == "boxes" and (absent := len(set(run.study.fovs["fov"]) - reference.fovs)):
         say(f"{reference.name}: {absent} FOVs of the study have no object in it and are not judged")
-    judged = labels_of_anchors(run, reference)
-    tables = {**score(run, reference, judged), **look_closer(run, judged)}
+    tables = {**score(run), **look_closer(run)}
     return {name: table for name, table in tables.items() if len(table) or name in ("raters", "accuracy")}
 
 
-def score(run: Run, reference: Reference, judged: AnchorLabels) -> dict[str, pd.DataFrame]:
+def score(run: Run) -> dict[str, pd.DataFrame]:
     """Scores of raters and labels with intervals, curves of the labels, and who called what what."""
-    study, tables = run.study, run.results.table
-    comparison = {**judged_by(run), "assignments": assignments_of(run), "raters": study.raters}
-    raters = rater_outcomes(reference, annotations=marks_of(study), ratings=tables("ratings"), **comparison)
-    labels = label_outcomes(reference, truth=tables("truth"), cohorts=cohorts_of(run), **comparison)
+    study, raters, labels = run.study, outcomes_of_raters(run), outcomes_of_labels(run)
     drawn = {**resampling_of(run.options), "fovs": study.fovs}
-    curves = label_curves(judged, tables("truth"), level=labels.grouping, **drawn)
+    curves = label_curves(labels_of_anchors(run), run.results.table("truth"), level=labels.grouping, **drawn)
     for message in curves.messages:
         warnings.warn(message, stacklevel=2)  # the step keeps it in run.json
     accuracy = [label_accuracy(labels, **drawn), curves.scores, label_accuracy(raters, **drawn)]
@@ -66,7 +62,7 @@ def score(run: Run, reference: Reference, judged: AnchorLabels) -> dict[str, pd.
     }
 
 
-def look_closer(run: Run, judged: AnchorLabels) -> dict[str, pd.DataFrame]:
+def look_closer(run: Run) -> dict[str, pd.DataFrame]:
     """What raters called the average object, how easily objects are found, and accepted outlines."""
     study, tables = run.study, run.results.table
     if study.is_crowd:
@@ -74,7 +70,8 @@ def look_closer(run: Run, judged: AnchorLabels) -> dict[str, pd.DataFrame]:
     asked: dict[str, Any] = {"assignments": assignments_of(run), "raters": study.raters, "cohorts": cohorts_of(run)}
     grouping = grouping_of(run)
     level = RAW if grouping is None else grouping.level
-    ratings, drawn = tables("ratings"), {**resampling_of(run.options), "fovs": study.fovs}
+    judged, ratings = labels_of_anchors(run), tables("ratings")
+    drawn = {**resampling_of(run.options), "fovs": study.fovs}
     found = {
         "anchor_confusion": anchor_confusion(judged, ratings, grouping=grouping, **asked),
         "ease": ease_of_detection(judged, ratings, level=level, **asked, **drawn),
@@ -102,16 +99,38 @@ def assignments_of(run: Run) -> pd.DataFrame:
     return study.assignments[study.assignments["condition"].isin(chosen_conditions(run.options, study.conditions))]
 
 
-def cohorts_of(run: Run) -> Mapping[str, Sequence[str]]:
-    """The cohorts asked for, with those each unites."""
-    return cohort_members(run.options.cohort, run.study.cohorts)
-
-
-def labels_of_anchors(run: Run, reference: Reference) -> AnchorLabels:
+@once
+def labels_of_anchors(run: Run) -> AnchorLabels:
     """What each anchor is according to the reference."""
     study, truth = run.study, run.results.table("truth")
     asked = None if study.is_crowd else asked_fovs(truth, study.assignments, study.raters, cohorts_of(run))
-    return label_of_anchors(reference, truth, asked=asked, **judged_by(run))
+    return label_of_anchors(reference_of(run), truth, asked=asked, **judged_by(run))
+
+
+@once
+def outcomes_of_raters(run: Run) -> Outcomes:
+    """What every rater found and named."""
+    return rater_outcomes(
+        reference_of(run),
+        annotations=marks_of(run.study),
+        ratings=run.results.table("ratings"),
+        assignments=assignments_of(run),
+        raters=run.study.raters,
+        **judged_by(run),
+    )
+
+
+@once
+def outcomes_of_labels(run: Run) -> Outcomes:
+    """What the inferred labels of every cohort found and named."""
+    return label_outcomes(
+        reference_of(run),
+        truth=run.results.table("truth"),
+        assignments=assignments_of(run),
+        raters=run.study.raters,
+        cohorts=cohorts_of(run),
+        **judged_by(run),
+    )
 
 
 def ambiguous_in(study: Study) -> tuple[str, ...]:
@@ -133,14 +152,14 @@ def check_reference(run: Run) -> None:
     if spec is None:
         return
     if spec.startswith(_COHORT):
-        cohorts = cohort_members(run.options.cohort, run.study.cohorts)
-        split_at_condition(spec.removeprefix(_COHORT), cohorts, run.study.conditions)
+        split_at_condition(spec.removeprefix(_COHORT), cohorts_of(run), run.study.conditions)
     elif not Path(spec).is_file():
         raise ValueError(f"--reference {spec}: expected a file, or cohort:NAME[@CONDITION]")
     else:
-        reference_of_file(Path(spec), run)
+        reference_of(run)
 
 
+@once
 def reference_of(run: Run) -> Reference:
     """What raters and labels are judged against: as asked, else the study's own, else each cohort's labels."""
     spec, study, tables = run.options.reference, run.study, run.results.table
@@ -150,7 +169,7 @@ def reference_of(run: Run) -> Reference:
         if study.is_crowd:
             return task_reference(study.reference, "reference")
         return box_reference(study.reference, "reference", fovs=study.fovs["fov"])
-    cohorts = cohort_members(run.options.cohort, study.cohorts)
+    cohorts = cohorts_of(run)
     cohort = condition = None
     if spec:
         cohort, condition = split_at_condition(spec.removeprefix(_COHORT), cohorts, study.conditions)

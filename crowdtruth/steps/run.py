@@ -1,20 +1,22 @@
 """One run: the study, the options and the folder that fills."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crowdtruth.files import sha256_of
 from crowdtruth.formats import read_study
-from crowdtruth.options import RunOptions
+from crowdtruth.options import RunOptions, cohort_members
 from crowdtruth.parallel import say
 from crowdtruth.results import Product, ResultFolder, run_step
 from crowdtruth.study import Study
 from crowdtruth.taxonomy import Grouping, load_grouping
 
 RESAMPLING = ("resample", "replicates", "seed")
+
+T = TypeVar("T")
 
 _MAY_BE_FILES = ("taxonomy", "classes", "reference")
 
@@ -31,6 +33,7 @@ class Run:
     results: ResultFolder
     jobs: int
     address: str | None = None  # of a Dask scheduler, for the simulation
+    common: dict[Callable[["Run"], Any], Any] = field(default_factory=dict)  # what several steps need, see `once`
 
     @cached_property
     def study(self) -> Study:
@@ -56,6 +59,22 @@ Step = Callable[[Run], Tables]
 """One step of a run."""
 
 
+def once(find: Callable[[Run], T]) -> Callable[[Run], T]:
+    """`find`, whose answer a run keeps in `Run.common` for later steps.
+
+    Only for what follows from the study, the options and the tables of steps that are done.
+    """
+
+    @wraps(find)
+    def found(run: Run) -> T:
+        if find not in run.common:
+            run.common[find] = find(run)
+        answer: T = run.common[find]
+        return answer
+
+    return found
+
+
 def with_checksum(option: str, value: Any) -> Any:
     """An option's value; the path of a file together with the file's checksum."""
     if option in _MAY_BE_FILES and isinstance(value, str) and Path(value).is_file():
@@ -66,6 +85,11 @@ def with_checksum(option: str, value: Any) -> Any:
 def grouping_of(run: Run) -> Grouping | None:
     """The grouping of classes after inference, if one is asked for."""
     return load_grouping(run.options.classes, run.study.taxonomy) if run.options.classes else None
+
+
+def cohorts_of(run: Run) -> Mapping[str, Sequence[str]]:
+    """The cohorts asked for, with those each unites."""
+    return cohort_members(run.options.cohort, run.study.cohorts)
 
 
 def resampling_of(options: RunOptions) -> dict[str, Any]:

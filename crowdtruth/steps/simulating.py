@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from crowdtruth.options import RunOptions, chosen_conditions, chosen_numbers, cohort_members
+from crowdtruth.options import RunOptions, chosen_conditions, chosen_numbers
 from crowdtruth.parallel import say
 from crowdtruth.planning import Target, parse_price, parse_target, plan_raters
 from crowdtruth.ratings import of_cohorts
-from crowdtruth.references import AnchorLabels
 from crowdtruth.results import prepare_folder
 from crowdtruth.simulation import Experiment, make_experiment, simulate_parts
 from crowdtruth.steps.inferring import classes_in_order, estimator_of
 from crowdtruth.steps.judging import labels_of_anchors, reference_of
-from crowdtruth.steps.run import Run, Tables, grouping_of
+from crowdtruth.steps.run import Run, Tables, cohorts_of, grouping_of, once
 from crowdtruth.study import Study
 
 SIMULATING = ("realizations", "raters_per_fov", "seed")
@@ -73,7 +72,7 @@ def plan(run: Run) -> Tables:
         experiments,
         targets=targets_of(options),
         prices=prices_of(options),
-        cohorts=cohort_members(options.cohort, run.study.cohorts),
+        cohorts=cohorts_of(run),
         n_fovs=options.fovs_planned,
         n_raters=options.raters_planned,
         seed=options.seed,
@@ -102,29 +101,22 @@ def prices_of(options: RunOptions) -> dict[str, float]:
     return dict(prices)
 
 
+@once
 def experiments_of(run: Run) -> list[Experiment]:
     """The redundancy experiment of every cohort under every condition whose anchors the reference judges."""
-    reference = reference_of(run)
-    judged = labels_of_anchors(run, reference)
-    cohorts = cohort_members(run.options.cohort, run.study.cohorts)
+    cohorts = cohorts_of(run)
     ratings = of_cohorts(run.results.table("ratings"), cohorts)
     conditions = chosen_conditions(run.options, run.study.conditions)
-    found = (
-        experiment_of(run, judged, ratings, cohort=cohort, condition=condition, reference=reference.name)
-        for cohort in cohorts
-        for condition in conditions
-    )
+    found = (experiment_of(run, ratings, cohort, condition) for cohort in cohorts for condition in conditions)
     return [experiment for experiment in found if experiment is not None]
 
 
-def experiment_of(
-    run: Run, judged: AnchorLabels, ratings: pd.DataFrame, *, cohort: str, condition: str, reference: str
-) -> Experiment | None:
+def experiment_of(run: Run, ratings: pd.DataFrame, cohort: str, condition: str) -> Experiment | None:
     """The experiment of one cohort under one condition; None where nothing is judged.
 
     A cohort is held against its own labels only where there is no other reference.
     """
-    study, options = run.study, run.options
+    study, options, judged = run.study, run.options, labels_of_anchors(run)
     labels, unfound, given = (
         table[(table["cohort"] == cohort) & (table["condition"] == condition)]
         for table in (judged.labels, judged.unfound, ratings)
@@ -143,7 +135,7 @@ def experiment_of(
         classes=classes_in_order(study.taxonomy, ratings["label"]),
         cohort=cohort,
         condition=condition,
-        reference_name=reference,
+        reference_name=reference_of(run).name,
         seed=options.seed,
     )
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from crowdtruth.options import chosen_conditions, cohort_members, split_at_condition
-from crowdtruth.steps.run import Run, Tables
+from crowdtruth.options import chosen_conditions, split_at_condition
+from crowdtruth.steps.run import Run, Tables, cohorts_of
 from crowdtruth.training import training_table
 
 
@@ -12,7 +12,7 @@ def training_choice(run: Run) -> tuple[str, str] | None:
     study, spec = run.study, run.options.train_on
     if spec == "none":
         return None
-    cohorts = cohort_members(run.options.cohort, study.cohorts)
+    cohorts = cohorts_of(run)
     conditions = chosen_conditions(run.options, study.conditions)
     there_are = [(cohort, condition) for cohort in cohorts for condition in conditions]
     choices = there_are
@@ -35,7 +35,7 @@ def make_training(run: Run) -> Tables:
         return {}
     tables, study = run.results.table, run.study
     cohort, condition = choice
-    members = cohort_members(run.options.cohort, study.cohorts)[cohort]
+    members = cohorts_of(run)[cohort]
     no_members = study.annotations.assign(anchor=pd.Series(dtype="str"))
     training = training_table(
         tables("truth"),
