@@ -1,4 +1,4 @@
-"""Intervals of scores: what is resampled, and that many raters at once are each as if alone."""
+"""Scores of each class, and their intervals: what is resampled, and that many raters at once are each as if alone."""
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from crowdtruth.accuracy import scores as accuracy_scores
 from crowdtruth.outcomes import Outcomes
 from crowdtruth.resampling import bootstrap
 from crowdtruth.synthetic import synthesise
+from crowdtruth.taxonomy import load_taxonomy
 
 FEW = {"n_replicates": 200, "seed": 3}
 SCORES = ["precision", "recall", "f1", "class_accuracy", "mcc"]
@@ -36,6 +37,54 @@ def crowd(said, gold, rater="r"):
     reference = task_reference(pd.DataFrame({"anchor": ratings["anchor"], "label": gold}), "gold")
     raters = pd.DataFrame({"rater": [rater], "cohort": ["all"]})
     return rater_outcomes(reference, assignments=raters[:0], raters=raters, ratings=ratings), raters
+
+
+def judged(marks, truth, **options):
+    """One rater's marks (x, label) of 10 × 10 pixels against objects (x, label)."""
+    marked, objects = (
+        pd.DataFrame(
+            [{"fov": "f", "xmin": x, "ymin": 0, "xmax": x + 10, "ymax": 10, "label": label} for x, label in rows]
+        )
+        for rows in (marks, truth)
+    )
+    raters = pd.DataFrame({"rater": ["r"], "cohort": ["P"]})
+    return rater_outcomes(
+        box_reference(objects, "truth.csv"),
+        assignments=pd.DataFrame({"fov": ["f"], "rater": ["r"], "condition": ["all"]}),
+        raters=raters,
+        annotations=marked.assign(rater="r", condition="all"),
+        **options,
+    )
+
+
+def test_label_accuracy__scores_each_class():
+    found = judged([(0, "a"), (30, "b"), (60, "b"), (90, "b")], [(0, "a"), (30, "a"), (60, "b"), (120, "b")])
+    table = label_accuracy(found).set_index(["metric", "class"])[["value", "n"]]
+    expected = {
+        ("precision", ""): (0.75, 4),
+        ("recall", ""): (0.75, 4),
+        ("f1", ""): (0.75, 5),
+        ("class_accuracy", ""): (2 / 3, 3),
+        ("mcc", ""): (0.5, 3),
+        ("recall", "a"): (1.0, 2),
+        ("recall", "b"): (0.5, 2),
+        ("class_recall", "a"): (0.5, 2),
+        ("class_recall", "b"): (1.0, 1),
+        ("class_precision", "a"): (1.0, 1),
+        ("class_precision", "b"): (0.5, 2),
+        ("class_f1", "a"): (2 / 3, 2),
+        ("class_f1", "b"): (2 / 3, 2),
+        ("class_mcc", "a"): (0.5, 3),
+        ("class_mcc", "b"): (0.5, 3),
+    }
+    assert set(table.index) == set(expected)
+    for key, pair in expected.items():
+        assert tuple(table.loc[key]) == pytest.approx(pair)
+
+
+def test_label_accuracy__names_the_level():
+    found = judged([(0, "tumor")], [(0, "tumor")], grouping=load_taxonomy("nucls").grouping("main"))
+    assert set(label_accuracy(found)["grouping"]) == {"main"}
 
 
 def test_rater_accuracy__the_interval_is_that_of_sums_by_fov(demo):

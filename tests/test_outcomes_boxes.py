@@ -1,4 +1,4 @@
-"""Raters and inferred labels against boxes, against a cohort's labels, against a crowd's gold."""
+"""What raters and inferred labels got right and wrong against boxes."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,6 @@ import pytest
 
 from crowdtruth.accuracy import (
     box_reference,
-    cohort_reference,
     label_accuracy,
     label_outcomes,
     rater_accuracy,
@@ -50,7 +49,7 @@ def counts(table, rater="r1"):
     return [int(table.loc[rater, name]) for name in COUNTS]
 
 
-# against boxes
+# marks
 
 
 def test_rater_accuracy__counts_matches_misses_and_false_marks():
@@ -210,104 +209,7 @@ def test_rater_accuracy__asthma_raters_reach_the_published_range(data_dir):
     assert (round(table["f1"].min(), 3), round(table["f1"].max(), 3)) == (0.823, 0.946)
 
 
-# against a cohort's labels
-
-TRUTH = pd.DataFrame(
-    [
-        # anchor, cohort, condition, label, is_object
-        ("a1", "P", "U", "tumor", True),
-        ("a2", "P", "U", "lymphocyte", True),
-        ("a3", "P", "U", "undetected", False),
-        ("a4", "P", "U", "", False),
-        ("a5", "P", "U", "unlabeled", True),
-        ("a1", "P", "E", "lymphocyte", True),
-        ("a1", "NP", "U", "tumor", True),
-        ("a2", "NP", "U", "undetected", False),
-        ("a3", "NP", "U", "tumor", True),
-        ("a4", "NP", "U", "", False),
-        ("a5", "NP", "U", "tumor", True),
-    ],
-    columns=["anchor", "cohort", "condition", "label", "is_object"],
-).assign(fov="f1", xmin=0.0, ymin=0.0, xmax=10.0, ymax=10.0)
-RATINGS = pd.DataFrame(
-    [
-        ("a1", "r1", "P", "U", "tumor"),
-        ("a2", "r1", "P", "U", "undetected"),
-        ("a3", "r1", "P", "U", "undetected"),
-        ("a1", "r1", "P", "E", "tumor"),
-        ("a1", "r2", "NP", "U", "lymphocyte"),
-        ("a2", "r2", "NP", "U", "lymphocyte"),
-        ("a3", "r2", "NP", "U", "tumor"),
-        ("a4", "r2", "NP", "U", "tumor"),
-        ("a5", "r2", "NP", "U", "tumor"),
-    ],
-    columns=["anchor", "rater", "cohort", "condition", "label"],
-).assign(fov="f1")
-
-
-def judge_ratings(reference, ratings=RATINGS, raters=RATERS):
-    outcomes = rater_outcomes(
-        reference, assignments=asked(("r1", "f1")), raters=raters, ratings=ratings, ambiguous=("unlabeled",)
-    )
-    return rater_accuracy(outcomes, raters).set_index(["rater", "condition"])
-
-
-def test_rater_accuracy__compares_ratings_with_the_labels_of_a_cohort():
-    table = judge_ratings(cohort_reference(TRUTH, RATINGS, cohort="P"))
-    # a1 wrong, a2 right, a3 and a4 are no objects, a5 is ambiguous
-    assert [table.loc[("r2", "U"), name] for name in COUNTS] == [1, 5, 2, 2, 0]
-    assert table.loc[("r2", "U"), "class_accuracy"] == 0.5
-    assert table.loc[("r2", "U"), "reference"] == "cohort:P@U"
-    assert [table.loc[("r1", "U"), name] for name in COUNTS] == [1, 1, 1, 0, 1]
-    assert table.loc[("r1", "E"), "reference"] == "cohort:P@E"
-
-
-def test_rater_accuracy__marks_who_contributed_to_the_reference():
-    table = judge_ratings(cohort_reference(TRUTH, RATINGS, cohort="P"))
-    assert table["in_reference"].to_dict() == {("r1", "U"): True, ("r1", "E"): True, ("r2", "U"): False}
-
-
-def test_rater_accuracy__holds_every_condition_against_the_one_given():
-    table = judge_ratings(cohort_reference(TRUTH, RATINGS, cohort="P", condition="U"))
-    assert set(table["reference"]) == {"cohort:P@U"}
-    assert table.loc[("r1", "E"), "class_accuracy"] == 1
-
-
-def test_rater_accuracy__judges_everyone_by_their_own_cohort():
-    table = judge_ratings(cohort_reference(TRUTH, RATINGS))
-    expected = {("r1", "U"): "cohort:P@U", ("r1", "E"): "cohort:P@E", ("r2", "U"): "cohort:NP@U"}
-    assert table["reference"].to_dict() == expected
-    assert table["in_reference"].all()
-    assert table.loc[("r2", "U"), "n_true_positive"] == 3
-
-
-def test_rater_accuracy__finds_the_union_a_rater_belongs_to():
-    raters = pd.DataFrame({"rater": ["r1", "r2"], "cohort": ["SP", "NP"]})
-    ratings = RATINGS.assign(cohort=RATINGS["cohort"].replace("P", "SP"))
-    truth = TRUTH[TRUTH["cohort"] == "P"]
-    table = judge_ratings(cohort_reference(truth, ratings, cohorts={"P": ("SP", "JP")}), ratings, raters)
-    assert table["reference"].to_dict() == {("r1", "U"): "cohort:P@U", ("r1", "E"): "cohort:P@E"}
-    fixed = judge_ratings(cohort_reference(truth, ratings, cohort="P", cohorts={"P": ("SP", "JP")}), ratings, raters)
-    assert fixed["in_reference"].to_dict() == {("r1", "U"): True, ("r1", "E"): True, ("r2", "U"): False}
-
-
-def test_label_accuracy__compares_cohorts_but_none_with_itself():
-    reference = cohort_reference(TRUTH, RATINGS, cohort="P")
-    outcomes = label_outcomes(
-        reference, truth=TRUTH, assignments=asked(("r1", "f1")), raters=RATERS, ambiguous=("unlabeled",)
-    )
-    table = label_accuracy(outcomes)
-    assert set(table["who"]) == {"NP"}
-    value = table[table["class"] == ""].set_index("metric")["value"]
-    assert (value["precision"], value["recall"], value["class_accuracy"]) == (0.5, 0.5, 1.0)
-
-
-def test_cohort_reference__says_which_labels_there_are():
-    with pytest.raises(ValueError, match="no inferred labels of cohort:JP@U; there are NP@U, P@E, P@U"):
-        cohort_reference(TRUTH, RATINGS, cohort="JP", condition="U")
-
-
-# inferred labels against boxes
+# inferred labels
 
 
 def test_label_accuracy__asthma_labels_are_better_than_every_rater(data_dir):
@@ -333,7 +235,8 @@ def test_label_accuracy__asthma_labels_are_better_than_every_rater(data_dir):
 
 
 def test_label_accuracy__objects_missed_by_a_whole_cohort_count_where_it_was_asked():
-    truth = TRUTH.query("cohort == 'P' and condition == 'U' and anchor == 'a1'")
+    here = {"anchor": "a1", "cohort": "P", "condition": "U", "label": "tumor", "is_object": True}
+    truth = pd.DataFrame([{**at(0, "tumor"), **here}])
     boxes = box_reference(pd.DataFrame([at(0, "tumor"), at(0, "tumor", "f2"), at(0, "tumor", "f3")]), "truth.csv")
     assignments = asked(("r1", "f1"), ("r1", "f2"), ("r2", "f3"), condition="U")
     table = label_accuracy(label_outcomes(boxes, truth=truth, assignments=assignments, raters=RATERS))
@@ -341,105 +244,7 @@ def test_label_accuracy__objects_missed_by_a_whole_cohort_count_where_it_was_ask
     assert (recall["who"], recall["value"], recall["n"]) == ("P", 0.5, 2)
 
 
-def test_label_accuracy__scores_each_class():
-    marks = pd.DataFrame([mark(0, "a"), mark(30, "b"), mark(60, "b"), mark(90, "b")])
-    truth = box_reference(pd.DataFrame([at(0, "a"), at(30, "a"), at(60, "b"), at(120, "b")]), "truth.csv")
-    outcomes = rater_outcomes(truth, assignments=asked(("r1", "f1")), raters=RATERS, annotations=marks)
-    table = label_accuracy(outcomes).set_index(["metric", "class"])[["value", "n"]]
-    expected = {
-        ("precision", ""): (0.75, 4),
-        ("recall", ""): (0.75, 4),
-        ("f1", ""): (0.75, 5),
-        ("class_accuracy", ""): (2 / 3, 3),
-        ("mcc", ""): (0.5, 3),
-        ("recall", "a"): (1.0, 2),
-        ("recall", "b"): (0.5, 2),
-        ("class_recall", "a"): (0.5, 2),
-        ("class_recall", "b"): (1.0, 1),
-        ("class_precision", "a"): (1.0, 1),
-        ("class_precision", "b"): (0.5, 2),
-        ("class_f1", "a"): (2 / 3, 2),
-        ("class_f1", "b"): (2 / 3, 2),
-        ("class_mcc", "a"): (0.5, 3),
-        ("class_mcc", "b"): (0.5, 3),
-    }
-    assert set(table.index) == set(expected)
-    for key, pair in expected.items():
-        assert tuple(table.loc[key]) == pytest.approx(pair)
-
-
-def test_label_accuracy__names_the_level():
-    grouping = load_taxonomy("nucls").grouping("main")
-    outcomes = rater_outcomes(
-        box_reference(pd.DataFrame([at(0, "tumor")]), "truth.csv"),
-        assignments=asked(("r1", "f1")),
-        raters=RATERS,
-        annotations=pd.DataFrame([mark(0, "tumor")]),
-        grouping=grouping,
-    )
-    assert set(label_accuracy(outcomes)["grouping"]) == {"main"}
-
-
-# against a crowd's gold
-
-
-def crowd(rows):
-    table = pd.DataFrame(rows, columns=["anchor", "rater", "label"])
-    return table.assign(fov="", cohort="all", condition="all")
-
-
-def test_rater_accuracy__a_crowd_is_judged_on_tasks_with_gold():
-    gold = task_reference(pd.DataFrame({"anchor": ["t1", "t2"], "label": ["yes", "no"]}), "truth.csv")
-    ratings = crowd([("t1", "r1", "yes"), ("t2", "r1", "yes"), ("t3", "r1", "yes"), ("t3", "r2", "no")])
-    for table in (ratings, ratings.astype({"anchor": "category", "rater": "category", "label": "category"})):
-        judged = judge_ratings(gold, table).reset_index().set_index("rater")
-        assert judged.loc["r1", "n_annotations"] == 2
-        assert judged.loc["r1", "class_accuracy"] == 0.5
-        assert judged.loc["r2", "n_annotations"] == 0
-        assert judged[["n_fovs", "n_true_positive", "n_false_positive", "precision", "f1"]].isna().all(axis=None)
-
-
-def test_rater_accuracy__a_crowd_without_gold_has_no_detection_scores():
-    ratings = crowd([("t1", "r1", "yes"), ("t1", "r2", "no")])
-    truth = pd.DataFrame({"anchor": ["t1"], "fov": [""], "cohort": ["all"], "condition": ["all"], "label": ["yes"]})
-    raters = RATERS.assign(cohort="all")
-    table = judge_ratings(cohort_reference(truth.assign(is_object=True), ratings), ratings, raters).reset_index()
-    assert table["class_accuracy"].tolist() == [1.0, 0.0]
-    assert table[["n_fovs", "precision", "recall", "f1"]].isna().all(axis=None)
-
-
-def test_rater_accuracy__duck_raters_are_as_good_as_counted_by_hand(data_dir):
-    answers = pd.read_csv(data_dir / "crowd" / "duck" / "answers.csv", dtype=str)
-    gold = pd.read_csv(data_dir / "crowd" / "duck" / "truth.csv", dtype=str).rename(columns={"task": "anchor"})
-    ratings = crowd(answers[["task", "worker", "label"]].to_numpy())
-    raters = pd.DataFrame({"rater": sorted(answers["worker"].unique()), "cohort": "all"})
-    table = judge_ratings(task_reference(gold, "truth.csv"), ratings, raters)
-    joined = answers.merge(gold, left_on="task", right_on="anchor", suffixes=("", "_true"))
-    expected = (joined["label"] == joined["label_true"]).groupby(joined["worker"]).mean()
-    np.testing.assert_allclose(table["class_accuracy"].to_numpy(), expected.to_numpy())
-
-
 # what is refused
-
-
-def test_box_reference__names_missing_columns():
-    with pytest.raises(ValueError, match=r"truth.csv needs the columns .* lacks \['label'\]"):
-        box_reference(pd.DataFrame([at(0, "a")]).drop(columns="label"), "truth.csv")
-
-
-def test_box_reference__covers_something():
-    with pytest.raises(ValueError, match=r"truth.csv covers no FOV"):
-        box_reference(pd.DataFrame([at(0, "a")])[:0], "truth.csv")
-
-
-def test_box_reference__covers_all_it_holds():
-    with pytest.raises(ValueError, match=r"objects in FOVs it is said not to cover: \['f1'\]"):
-        box_reference(pd.DataFrame([at(0, "a")]), "truth.csv", fovs=["f2"])
-
-
-def test_task_reference__names_a_task_that_is_there_twice():
-    with pytest.raises(ValueError, match="'t1' is there twice"):
-        task_reference(pd.DataFrame({"anchor": ["t1", "t1"], "label": ["a", "b"]}), "truth.csv")
 
 
 @pytest.mark.parametrize("kind", ["boxes", "tasks"])

@@ -135,3 +135,33 @@ def test_asked_fovs__a_union_was_asked_where_any_part_was():
     raters = pd.DataFrame({"rater": ["s", "j", "n"], "cohort": ["SP", "JP", "NP"]})
     found = asked_fovs(truth, asked, raters, {"P": ("SP", "JP"), "JP": ("JP",)})
     assert sorted(map(tuple, found[["cohort", "fov"]].to_numpy())) == [("JP", "g"), ("P", "f"), ("P", "g")]
+
+
+# what is refused
+
+
+def test_cohort_reference__says_which_labels_there_are():
+    there = [("P", "U"), ("P", "E"), ("NP", "U")]
+    truth = pd.DataFrame([{**anchor("a", 0, cohort=who, condition=where), "label": "x"} for who, where in there])
+    with pytest.raises(ValueError, match="no inferred labels of cohort:JP@U; there are NP@U, P@E, P@U"):
+        cohort_reference(truth, truth.assign(rater="r"), cohort="JP", condition="U")
+
+
+def test_box_reference__names_missing_columns():
+    with pytest.raises(ValueError, match=r"truth.csv needs the columns .* lacks \['label'\]"):
+        box_reference(pd.DataFrame([box(0, "a")]).drop(columns="label"), "truth.csv")
+
+
+def test_box_reference__covers_something():
+    with pytest.raises(ValueError, match=r"truth.csv covers no FOV"):
+        box_reference(pd.DataFrame([box(0, "a")])[:0], "truth.csv")
+
+
+def test_box_reference__covers_all_it_holds():
+    with pytest.raises(ValueError, match=r"objects in FOVs it is said not to cover: \['f1'\]"):
+        box_reference(pd.DataFrame([box(0, "a")]), "truth.csv", fovs=["f2"])
+
+
+def test_task_reference__names_a_task_that_is_there_twice():
+    with pytest.raises(ValueError, match="'t1' is there twice"):
+        task_reference(pd.DataFrame({"anchor": ["t1", "t1"], "label": ["a", "b"]}), "truth.csv")
