@@ -80,7 +80,7 @@ def read_nuclei(truth: pd.DataFrame, fovs: Sequence[str], class_names: Sequence[
     order = np.argsort(fov, kind="stable")
     outlines = _outlines(rows)
     if "has_outline" in rows:
-        outlines = outlines.where(rows["has_outline"].to_numpy(bool)[:, None], "")
+        outlines[~rows["has_outline"].astype(bool)] = ""
     return Nuclei(fov[order], as_boxes(rows[CORNERS])[order], code[order], outlines.iloc[order])
 
 
@@ -157,7 +157,7 @@ def _need(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
 def _codes(values: pd.Series, names: Sequence[str], what: str, kind: str) -> Codes:
     """Place of each value among the names: (n,)."""
     text = values.astype(str)
-    code = text.map({name: place for place, name in enumerate(names)}).fillna(-1).to_numpy(np.intp)
+    code = np.asarray(text.map({name: place for place, name in enumerate(names)}).fillna(-1), np.intp)
     if (code < 0).any():
         unknown = sorted(set(text[code < 0]))
         raise ValueError(f"{what} have the {kind} {quoted(unknown)}; known are {quoted(names, limit=20)}")
