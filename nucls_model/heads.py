@@ -18,7 +18,11 @@ MASK_SCALE = 2
 
 
 class RoiPool(nn.Module):
-    """The feature map under each box, in `size` × `size` cells, averaged from as many samples as a cell has pixels."""
+    """The feature map under each box, in `size` × `size` cells, averaged from as many samples as a cell has pixels.
+
+    Samples are not aligned by half a cell: convolutions with odd kernels centre cell i on pixel i · stride, not on the
+    middle of the stride's pixels, so that the coordinate x of a box lies at x / stride of the map.
+    """
 
     def __init__(self, size: int, stride: int) -> None:
         super().__init__()

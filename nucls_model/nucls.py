@@ -195,9 +195,8 @@ class Nucls(nn.Module):
             encoded = _in_blocks(
                 proposals, lambda boxes, image: self.box_head(self.box_features(features, boxes, image))
             )
-        boxes = clip(decode(encoded, proposals, ENCODING).flatten(0, 1), *size)  # (k · n_kinds, 4)
-        is_valid = is_sized(boxes, self.min_size).view(len(proposals), -1)
-        boxes = boxes.view(len(proposals), -1, 4)  # (k, n_kinds, 4)
+        boxes = clip(decode(encoded, proposals, ENCODING), *size)  # (k, n_kinds, 4)
+        is_valid = is_sized(boxes.flatten(0, 1), self.min_size).view(boxes.shape[:2])
         kept = self.suppress(boxes, probabilities, is_valid)
         boxes, probabilities = boxes[kept.row, kept.kind], probabilities[kept.row]
         return Detections(

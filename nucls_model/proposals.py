@@ -118,5 +118,5 @@ def mask_targets(proposals: Proposals, targets: Sequence[Target], ratios: Sequen
         rows = (proposals.image == i).nonzero()[:, 0]
         mask = target.has_outline.cumsum(0)[proposals.row[rows]] - 1  # which mask is the object's
         pixels = target.masks[:, None].to(covered.dtype)  # (n_outlined, 1, height, width)
-        covered[rows] = roi_align(pixels, proposals.boxes[rows] / ratio, mask, side, 1.0)[:, 0]
+        covered[rows] = roi_align(pixels, proposals.boxes[rows] / ratio, mask, side, 1.0, is_aligned=True)[:, 0]
     return covered
