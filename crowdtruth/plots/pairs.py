@@ -1,6 +1,6 @@
 """Figures of agreement between two raters, and of a rater with himself. (Figures 3d, 4b, 4d, 5d)"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,7 @@ _SIDES = (
 )
 _LABELS_FOR = 25  # raters: above it, no numbers in the cells, which nobody could read
 _LEAST_CELL = 0.2  # inches
+_MIXED = Look("#8c8c8c", "D")  # of pairs from two cohorts
 
 
 @styled
@@ -196,10 +197,14 @@ def kappa_boxes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     short = short_names(cohorts, 14)
     both = zip(table["first_cohort"], table["second_cohort"], strict=True)
     ordered = ["–".join(short[name] for name in sorted(pair, key=cohorts.index)) for pair in both]
-    ends = cohort_looks(cohorts)
-    looks = {f"{short[name]}–{short[name]}": look for name, look in ends.items()}
-    hue = joined_names(table, ["condition", "grouping"]) if {"condition", "grouping"} & set(table) else None
-    ax = _boxes(table.assign(pair=ordered), "kappa", "pair", hue=hue, looks=looks, ax=ax)
+    of_pair = {f"{short[name]}–{short[name]}": look for name, look in cohort_looks(cohorts).items()}
+    beside = joined_names(table, [name for name in ("condition", "grouping") if name in table])
+    of_name = condition_looks(beside.unique())
+
+    def look_of(pair: str, name: str) -> Look:
+        return of_name[name] if len(of_name) > 1 else of_pair.get(pair, _MIXED)
+
+    ax = _boxes(table.assign(group=ordered, beside=beside), "kappa", look_of, ax)
     scope = str(values_of(table, "scope")[0]) if values_of(table, "scope") else ""
     ax.set(xlabel="cohorts of the two raters", ylabel=_with_scope("Cohen's kappa", scope))
     return ax
@@ -242,6 +247,11 @@ def proportion_clicked_boxes(table: pd.DataFrame, *, ax: Axes | None = None) -> 
         cohort, first_condition, second_condition, proportion_clicked.
     ax : default: those of a new figure
 
+    Raises
+    ------
+    ValueError
+        If a column is missing, or the rows are of more than one grouping or scope.
+
     Examples
     --------
     >>> rows = pd.DataFrame({"cohort": ["P"], "first_condition": ["U"], "second_condition": ["E"],
@@ -260,37 +270,34 @@ def _by_conditions(table: pd.DataFrame, column: str, ax: Axes | None) -> Axes:
     """Boxes of a column by pair of conditions, cohorts beside each other."""
     checked(table, ["cohort", "first_condition", "second_condition", column], "self_agreement")
     one_of_each(table, ["grouping", "scope"], "self_agreement")
-    names = table["first_condition"].astype("str") + " – " + table["second_condition"].astype("str")
-    return _boxes(table.assign(pair=names), column, "pair", hue=table["cohort"].astype("str"), looks=None, ax=ax)
+    pairs = table["first_condition"].astype("str") + " – " + table["second_condition"].astype("str")
+    cohorts = table["cohort"].astype("str")
+    looks = cohort_looks(cohorts.unique())
+    return _boxes(table.assign(group=pairs, beside=cohorts), column, lambda _, cohort: looks[cohort], ax)
 
 
-def _boxes(
-    table: pd.DataFrame, column: str, by: str, *, hue: pd.Series | None, looks: dict[str, Look] | None, ax: Axes | None
-) -> Axes:
-    """Boxes with points: groups of `by` along x, those of `hue` beside each other in each group."""
-    groups = values_of(table, by)
-    hues = [""] if hue is None else list(dict.fromkeys(hue))
-    ax = axes(ax, (min(max(3.2 + 0.55 * len(groups) * len(hues), SQUARE[0]), 2 * WIDE[0]), SQUARE[1]))
+def _boxes(table: pd.DataFrame, column: str, look_of: Callable[[str, str], Look], ax: Axes | None) -> Axes:
+    """Boxes with points: each `group` along x, in it each `beside`; `look_of` tells the look of the two."""
+    groups, names = values_of(table, "group"), values_of(table, "beside")
+    ax = axes(ax, (min(max(3.2 + 0.55 * len(groups) * len(names), SQUARE[0]), 2 * WIDE[0]), SQUARE[1]))
     if nothing_to_draw(ax, table, column):
         return ax
-    own = cohort_looks(hues) if looks is None else condition_looks(hues)
-    step = 0.8 / len(hues)
+    step = 0.8 / len(names)
     for place, group in enumerate(groups):
-        for number, name in enumerate(hues):
-            rows = (table[by] == group) & (True if hue is None else hue == name)
-            look = own[name] if looks is None or len(hues) > 1 else looks.get(group, Look("#8c8c8c", "D"))
-            box_with_points(
-                ax, numbers(table[rows], column), place + (number - (len(hues) - 1) / 2) * step, look, width=step * 0.8
-            )
-    for name in hues if len(hues) > 1 else []:
-        ax.plot([], [], own[name].marker, color=own[name].color, markeredgecolor="#333333", label=wrapped(name, 22))
+        for number, name in enumerate(names):
+            values = numbers(table[(table["group"] == group) & (table["beside"] == name)], column)
+            middle = place + (number - (len(names) - 1) / 2) * step
+            box_with_points(ax, values, middle, look_of(group, name), width=step * 0.8)
     ax.set_xticks(range(len(groups)), [wrapped(str(group), 16) for group in groups])
     ax.set_xlim(-0.6, len(groups) - 0.4)
     unit_limits(ax, numbers(table, column))
     if column == "kappa":
         draw_levels(ax)
-    if len(hues) > 1:
-        legend_above(ax, len(hues))
+    if len(names) > 1:
+        for name in names:
+            look = look_of("", name)
+            ax.plot([], [], look.marker, color=look.color, markeredgecolor="#333333", label=wrapped(name, 22))
+        legend_above(ax, len(names))
     return ax
 
 
