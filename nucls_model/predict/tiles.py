@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nucls_model.config import NuclsConfig
+
 GRID = 32
 """Tiles begin at multiples of this many pixels, so that a network's cells lie at the same places in every tile."""
 
@@ -41,6 +43,25 @@ class Tiling:
                 f"expected an even overlap below the tile's side, and tile - overlap a multiple of {GRID} pixels; "
                 f"got tile {self.tile}, overlap {self.overlap}"
             )
+
+
+def tiling_for(config: NuclsConfig, *, tile: int = 512, overlap: int = 128) -> Tiling:
+    """Tiles put together by the suppression rule of a detector.
+
+    A detector of one class, whose labels a classifier of thumbnails gives, suppresses whatever the label.
+
+    Examples
+    --------
+    >>> tiling_for(NuclsConfig(nms_iou=0.3), tile=1024).nms_iou
+    0.3
+    """
+    return Tiling(
+        tile=tile,
+        overlap=overlap,
+        nms_iou=config.nms_iou,
+        is_class_agnostic=config.is_class_agnostic or config.thumbnails,
+        max_detections=config.max_detections,
+    )
 
 
 def make_tiles(width: int, height: int, tiling: Tiling) -> Iterator[Tile]:

@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from crowdtruth.parallel import Silent, reporting_to
+from nucls_model.backbone import build_backbone
 from nucls_model.config import NuclsConfig
+from nucls_model.nucls import build_nucls
 from nucls_model.weights import (
     check_tensors,
     load_backbone,
     load_weights,
+    read_model,
     read_model_record,
     read_tensors,
     save_weights,
@@ -215,6 +218,32 @@ def test_write_model__reads_back_as_it_was_written(tmp_path):
     assert load_weights(loaded, record.weights) == record.sha256
     assert_equal_states(loaded.state_dict(), net.state_dict())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "weights.safetensors"]
+
+
+def test_read_model__builds_what_was_trained_and_detects_the_same(tmp_path):
+    config = replace(
+        NuclsConfig(), stages=2, scale_factor=1.0, box_pool=2, box_features=8, mask_pool=4, mask_convs=1,
+        mask_channels=4, class_convs=1, rpn_post_nms=20, min_objectness=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = build_nucls(config, CLASSES).eval()
+    write_model(tmp_path, config, CLASSES, COLORS, model)
+    read, record = read_model(tmp_path)
+    assert record.config == config
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
+    first, second = model.detect([image])[0], read.detect([image])[0]
+    assert len(first.boxes) > 0
+    assert_equal_states(vars(second), vars(first))
+
+
+def test_load_backbone__fills_a_real_backbone_from_a_classifier_of_its_depth(tmp_path):
+    whole, three = build_backbone("resnet18"), build_backbone("resnet18", stages=3)
+    state = whole.state_dict() | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    torch.save(state, tmp_path / "resnet18.pth")
+    load_backbone(three, tmp_path / "resnet18.pth")
+    assert_equal_states(three.state_dict(), {name: state[name] for name in three.state_dict()})
+    with pytest.raises(ValueError, match=r"missing: .*layer1\.2"):
+        load_backbone(build_backbone("resnet34"), tmp_path / "resnet18.pth")
 
 
 def test_read_model_record__says_what_a_folder_lacks(tmp_path):
