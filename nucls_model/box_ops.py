@@ -2,7 +2,7 @@
 
 Boxes are ``xmin, ymin, xmax, ymax``, half-open, in pixels of the image the detector sees. A box without area is an
 ordinary box that overlaps nothing. Ties are broken by row. Definitions are torchvision's unless a docstring says
-otherwise.
+otherwise; the encoding of boxes is that of Girshick et al., Rich feature hierarchies (2014), appendix C.
 """
 
 import math
@@ -14,16 +14,14 @@ from torch import Tensor
 BACKGROUND = -1
 BETWEEN = -2
 LARGEST_LOG_SIZE = math.log(1000 / 16)  # a box grows 62.5-fold at most, so that an early delta does not overflow
-_PAIRS_AT_ONCE = 2**21  # of boxes that meet in non-maximum suppression: 8 MB for each step of their IOU
+_PAIRS_AT_ONCE = {
+    "cpu": 2**18,
+    "accelerator": 2**26,
+}  # that meet in suppression: 1 MB, so it stays in the cache; 256 MB
 
 
 def check_boxes(boxes: Tensor, name: str = "boxes") -> None:
-    """Raise unless `boxes` is (n, 4), finite, and no box ends before it begins.
-
-    Raises
-    ------
-    ValueError
-        With the shape, or with the first wrong row.
+    """Raise, with the first wrong row, unless `boxes` are finite floats (n, 4) that end no sooner than they begin.
 
     Examples
     --------
@@ -31,8 +29,8 @@ def check_boxes(boxes: Tensor, name: str = "boxes") -> None:
     Traceback (most recent call last):
     ValueError: boxes need xmin <= xmax and ymin <= ymax; row 1 is [3.0, 0.0, 2.0, 1.0]
     """
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} must have the shape (n, 4), got {tuple(boxes.shape)}")
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not boxes.is_floating_point():
+        raise ValueError(f"{name} must be floats of the shape (n, 4), got {boxes.dtype} {tuple(boxes.shape)}")
     _check_finite(boxes, name)
     _check_rows((boxes[:, 2:] >= boxes[:, :2]).all(dim=1), boxes, f"{name} need xmin <= xmax and ymin <= ymax")
 
@@ -57,19 +55,8 @@ def _check_lengths(**lengths: int) -> None:
         raise ValueError("rows must be as many in each: " + ", ".join(f"{n} {name}" for name, n in lengths.items()))
 
 
-def _check_share(name: str, value: float) -> None:
-    """Raise unless `value` lies in [0, 1]."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
-
-
 def area(boxes: Tensor) -> Tensor:
-    """Area of each box (n, 4), in square pixels: (n,).
-
-    Raises
-    ------
-    ValueError
-        If `boxes` are no boxes, see `check_boxes`.
+    """Area of each box (n, 4), in square pixels: (n,). Raises ValueError as `check_boxes`.
 
     Examples
     --------
@@ -77,31 +64,13 @@ def area(boxes: Tensor) -> Tensor:
     tensor([6., 0.])
     """
     check_boxes(boxes)
-    return _area(boxes)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    """Area of trusted boxes (..., 4): (...)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
 
 
 def pairwise_iou(boxes: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union of each box with each other box.
+    """Intersection over union of each box (n_boxes, 4) with each other (n_other, 4): (n_boxes, n_other).
 
-    Parameters
-    ----------
-    boxes : (n_boxes, 4)
-    other : (n_other, 4)
-
-    Returns
-    -------
-    (n_boxes, n_other)
-        0 where neither has an area.
-
-    Raises
-    ------
-    ValueError
-        If either are no boxes, see `check_boxes`.
+    0 where neither has an area. Raises ValueError as `check_boxes`.
 
     Examples
     --------
@@ -115,11 +84,15 @@ def pairwise_iou(boxes: Tensor, other: Tensor) -> Tensor:
 
 def _pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """IOU of trusted boxes (n_a, 4) and (n_b, 4): (n_a, n_b)."""
-    low = torch.maximum(a[:, None, 0], b[:, 0]), torch.maximum(a[:, None, 1], b[:, 1])  # (n_a, n_b) each
-    high = torch.minimum(a[:, None, 2], b[:, 2]), torch.minimum(a[:, None, 3], b[:, 3])  # (n_a, n_b) each
-    shared = (high[0] - low[0]).clamp(min=0) * (high[1] - low[1]).clamp(min=0)  # (n_a, n_b)
-    union = _area(a)[:, None] + _area(b) - shared  # (n_a, n_b)
-    return shared / torch.where(union > 0, union, 1)
+    a, b = a.T.contiguous()[:, :, None], b.T.contiguous()  # (4, n_a, 1), (4, n_b)
+    shared = _overlap(a[0], a[2], b[0], b[2]) * _overlap(a[1], a[3], b[1], b[3])  # (n_a, n_b)
+    union = ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])).sub_(shared)
+    return shared / union.clamp_(min=torch.finfo(union.dtype).tiny)
+
+
+def _overlap(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> Tensor:
+    """How long each interval (n_a, 1) overlaps each other (n_b,): (n_a, n_b)."""
+    return torch.minimum(high, other_high).sub_(torch.maximum(low, other_low)).clamp_(min=0)
 
 
 def encode(boxes: Tensor, references: Tensor, weights: Sequence[float]) -> Tensor:
@@ -140,10 +113,6 @@ def encode(boxes: Tensor, references: Tensor, weights: Sequence[float]) -> Tenso
     ------
     ValueError
         If a box or a reference has no area, or their numbers differ.
-
-    References
-    ----------
-    Girshick et al., Rich feature hierarchies (2014), appendix C.
 
     Examples
     --------
@@ -173,11 +142,7 @@ def decode(deltas: Tensor, references: Tensor, weights: Sequence[float]) -> Tens
     Returns
     -------
     (n, k, 4)
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or a number is not finite.
+        Raises ValueError where shapes do not fit or a number is not finite.
 
     Examples
     --------
@@ -248,12 +213,13 @@ def nms(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
     check_boxes(boxes)
     _check_lengths(boxes=len(boxes), scores=len(scores))
     _check_finite(scores, "scores")
-    _check_share("the IOU of suppression", iou)
+    if not 0 <= iou <= 1:
+        raise ValueError(f"the IOU of suppression must lie in [0, 1], got {iou}")
+    pairs_at_once = _PAIRS_AT_ONCE["cpu" if boxes.device.type == "cpu" else "accelerator"]
     rest = scores.argsort(descending=True, stable=True)  # candidates, best first
     kept = [rest[:0]]
     while len(rest):
-        size = max(1, _PAIRS_AT_ONCE // len(rest))
-        block, rest = rest[:size], rest[size:]
+        block, rest = rest.tensor_split([max(1, pairs_at_once // len(rest))])
         block = block[_survivors(_pairwise_iou(boxes[block], boxes[block]) > iou)]
         kept.append(block)
         rest = rest[~(_pairwise_iou(boxes[block], boxes[rest]) > iou).any(dim=0)]
@@ -261,10 +227,10 @@ def nms(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
 
 
 def _survivors(overlaps: Tensor) -> Tensor:
-    """Which of n candidates, best first, stay when each kept one removes those after it that it overlaps: bool (n,).
+    """Which candidates, best first, stay when each kept one removes those after it that it overlaps: bool (n,).
 
-    `overlaps` is bool (n, n). Each round settles at least one candidate more, so the fixed point is the greedy answer;
-    chains of boxes that remove one another are short, and so are the rounds.
+    `overlaps` is bool (n, n). Each round settles one candidate more at least, so what no round changes is the greedy
+    answer; boxes that remove one another form short chains, so rounds are few.
     """
     removes = overlaps.triu(diagonal=1)
     stays = ~removes.any(dim=0)
@@ -279,22 +245,8 @@ def _survivors(overlaps: Tensor) -> Tensor:
 def grouped_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
     """Rows that `nms` keeps where only boxes of one group (class, image) suppress each other.
 
-    Parameters
-    ----------
-    boxes : (n, 4)
-    scores : (n,)
-    groups : (n,) int64
-    iou : largest IOU of two kept boxes of a group
-
-    Returns
-    -------
-    (n_kept,) int64
-        By falling score, whatever the group; of equal scores the first row.
-
-    Raises
-    ------
-    ValueError
-        As `nms`.
+    Boxes are (n, 4), scores (n,), groups (n,) int64. Rows (n_kept,) come by falling score, whatever the group; errors
+    are those of `nms`.
 
     Examples
     --------
@@ -376,7 +328,7 @@ def sample(matched: Tensor, ignored: Tensor, n: int, foreground_share: float, ge
     Raises
     ------
     ValueError
-        If lengths differ, `n` is negative, or the share lies outside [0, 1].
+        If lengths differ, or `n` or the share is impossible.
 
     Examples
     --------
@@ -385,9 +337,8 @@ def sample(matched: Tensor, ignored: Tensor, n: int, foreground_share: float, ge
     tensor([1, 3])
     """
     _check_lengths(matched=len(matched), ignored=len(ignored))
-    _check_share("the share of foreground", foreground_share)
-    if n < 0:
-        raise ValueError(f"the number of candidates to draw must not be negative, got {n}")
+    if n < 0 or not 0 <= foreground_share <= 1:
+        raise ValueError(f"n >= 0 and a share of foreground in [0, 1] are needed, got {n} and {foreground_share}")
     foreground = _draw((matched >= 0) & ~ignored, int(n * foreground_share), generator)
     background = _draw((matched == BACKGROUND) & ~ignored, n - len(foreground), generator)
     return torch.cat([foreground, background])

@@ -6,7 +6,7 @@ of the map it touches, and its gradient the same two, transposed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from nucls_model.box_ops import check_boxes
 
-_VALUES_AT_ONCE = 2**23  # of one intermediate of a block of boxes: 32 MB in float32
+_VALUES_AT_ONCE = {"cpu": 2**20, "accelerator": 2**26}  # of an intermediate of one block: it stays in the cache; 256 MB
+_STEP = 4  # sides of windows are multiples of this: few kinds of window, little of them unused
 
 
 def roi_align(
@@ -47,8 +48,9 @@ def roi_align(
     Returns
     -------
     (n_boxes, channels, size, size)
-        Of the features' type. Points more than one cell outside the map count as 0, those nearer take the border's
-        value. A box of zero size is 0 where `is_aligned` and `samples` is 0, which leaves it no point.
+        Of the features' type, in channels-last memory: ``permute(0, 2, 3, 1)`` is contiguous. Points more than one
+        cell outside the map count as 0, those nearer take the border's value. A box of zero size is 0 where
+        `is_aligned` and `samples` is 0, which leaves it no point.
 
     Raises
     ------
@@ -69,10 +71,9 @@ def roi_align(
     _check_tensors(features, boxes, image)
     if size < 1 or samples < 0 or not scale > 0:
         raise ValueError(f"size >= 1, samples >= 0 and scale > 0 are needed, got {size}, {samples} and {scale}")
-    with torch.no_grad():
-        low, length = _extent(boxes, scale, is_aligned)
-        rows = _axis_weights(low[:, 1], length[:, 1], features.shape[2], size, samples)
-        columns = _axis_weights(low[:, 0], length[:, 0], features.shape[3], size, samples)
+    low, length = _extent(boxes.detach(), scale, is_aligned)
+    rows = _Axis(low[:, 1], length[:, 1], features.shape[2], size, samples)
+    columns = _Axis(low[:, 0], length[:, 0], features.shape[3], size, samples)
     return _Pool.apply(features, image, rows, columns)
 
 
@@ -117,22 +118,50 @@ def _extent(boxes: Tensor, scale: float, is_aligned: bool) -> tuple[Tensor, Tens
     return boxes[:, :2], length if is_aligned else length.clamp(min=1)
 
 
-def _axis_weights(low: Tensor, length: Tensor, n_cells: int, size: int, samples: int) -> Tensor:
-    """How much each cell of one axis counts in each bin, (n_boxes, size, n_cells), for low and length (n_boxes,)."""
-    n_points = torch.full_like(length, samples) if samples else (length / size).ceil()  # (n_boxes,)
-    most = int(n_points.max()) if len(n_points) else 0
-    bins = torch.arange(size, dtype=low.dtype, device=low.device)[:, None]  # (size, 1)
-    steps = torch.arange(most, dtype=low.dtype, device=low.device)  # (most,)
-    step = (length / size / n_points.clamp(min=1))[:, None, None]
-    place = low[:, None, None] + bins * (length / size)[:, None, None] + (steps + 0.5) * step  # (n_boxes, size, most)
-    counts = (steps < n_points[:, None])[:, None] & (place >= -1) & (place <= n_cells)
-    weight = counts / n_points.clamp(min=1)[:, None, None]  # (n_boxes, size, most)
-    place = place.clamp(0, n_cells - 1)
-    before = place.floor()
-    beyond = place - before
-    cells = low.new_zeros(len(low), size, n_cells)
-    cells.scatter_add_(2, before.long(), weight * (1 - beyond))
-    return cells.scatter_add_(2, (before.long() + 1).clamp(max=n_cells - 1), weight * beyond)
+@dataclass(frozen=True)
+class _Axis:
+    """Where boxes are read along one axis of the map."""
+
+    low: Tensor  # (n_boxes,): where they begin, in cells
+    length: Tensor  # (n_boxes,): in cells
+    n_cells: int
+    size: int  # bins of a box
+    samples: int  # points of a bin; 0: by its length
+
+    def of(self, boxes: Tensor) -> "_Axis":
+        """The same for some rows of the boxes."""
+        return replace(self, low=self.low[boxes], length=self.length[boxes])
+
+    def n_points(self) -> Tensor:
+        """Points of each box's bins, (n_boxes,)."""
+        return torch.full_like(self.length, self.samples) if self.samples else (self.length / self.size).ceil()
+
+    def places(self, bins: Tensor | int, points: Tensor | int) -> Tensor:
+        """Cells, with fractions, where these points of these bins lie; both broadcast to (n_boxes, bins, points)."""
+        bin_length = (self.length / self.size)[:, None, None]
+        step = bin_length / self.n_points().clamp(min=1)[:, None, None]
+        return self.low[:, None, None] + bins * bin_length + (points + 0.5) * step
+
+    def windows(self) -> tuple[Tensor, Tensor]:
+        """First cell that counts for each box, and how many there are to the last: int64 (n_boxes,) each."""
+        last_point = (self.n_points() - 1).clamp(min=0)[:, None, None]
+        first = self.places(0, 0).flatten().clamp(0, self.n_cells - 1).long()
+        last = self.places(self.size - 1, last_point).flatten().clamp(0, self.n_cells - 1).long() + 1
+        n_cells = (last - first + _STEP).div(_STEP, rounding_mode="floor").mul(_STEP).clamp(max=self.n_cells)
+        return first.minimum(self.n_cells - n_cells), n_cells
+
+    def weights(self, first: Tensor, n_cells: int) -> Tensor:
+        """How much each cell of a window counts in each bin, (n_boxes, size, n_cells); windows begin at `first`."""
+        n_points = self.n_points()[:, None, None]
+        points = torch.arange(int(n_points.max()), device=self.low.device)
+        place = self.places(torch.arange(self.size, device=self.low.device)[:, None], points)
+        is_read = (points < n_points) & (place >= -1) & (place <= self.n_cells)
+        share = is_read / n_points.clamp(min=1)  # (n_boxes, size, points)
+        place = place.clamp(0, self.n_cells - 1)
+        to_next = share * place.frac()  # (n_boxes, size, points)
+        cell = (place.long() - first[:, None, None]).clamp(max=n_cells - 1)  # beyond it are points that are not read
+        weights = share.new_zeros(len(first), self.size, n_cells).scatter_add_(2, cell, share - to_next)
+        return weights.scatter_add_(2, (cell + 1).clamp(max=n_cells - 1), to_next)
 
 
 @dataclass(frozen=True)
@@ -140,7 +169,7 @@ class _Block:
     """Boxes that are pooled together, each over a window of the map of the same height and width."""
 
     boxes: Tensor  # (n,) int64: their rows
-    rows: Tensor  # (n, size, height): weight of each row of the window in each bin
+    rows: Tensor  # (n, size, height): how much each row of the window counts in each bin
     columns: Tensor  # (n, size, width)
     cells: Tensor  # (n, height, width) int64: the window's cells in the map of all images, flattened
 
@@ -149,60 +178,52 @@ class _Pool(torch.autograd.Function):
     """Weighted sums over the map and their transpose; windows are made again for the gradient, not kept."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        ctx.save_for_backward(image, rows, columns)
+    def forward(ctx: Any, features: Tensor, image: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
+        ctx.image, ctx.rows, ctx.columns = image, rows, columns
         ctx.shape, ctx.dtype = features.shape, features.dtype
-        n_channels, size = features.shape[1], rows.shape[1]
-        pooled = features.new_empty(len(image), n_channels, size, size)
+        size, n_channels = rows.size, features.shape[1]
+        pooled = features.new_empty(len(image), size, size, n_channels)
         with torch.autocast(features.device.type, enabled=False):
-            cells = features.permute(0, 2, 3, 1).reshape(-1, n_channels).to(rows.dtype)
-            for block in _blocks(image, rows, columns, n_channels):
+            cells = features.permute(0, 2, 3, 1).reshape(-1, n_channels)  # (n_images * height * width, channels)
+            cells = cells.to(torch.promote_types(features.dtype, torch.float32))
+            for block in _blocks(image, rows, columns, cells):
                 n, height, width = block.cells.shape
-                window = cells[block.cells]  # (n, height, width, channels)
-                x = torch.bmm(block.rows, window.view(n, height, -1))  # (n, size, width * channels)
-                x = block.columns[:, None] @ x.view(n, size, width, -1)  # (n, size, size, channels)
-                pooled[block.boxes] = x.permute(0, 3, 1, 2).to(features.dtype)  # (n, channels, size, size)
-        return pooled
+                x = cells[block.cells].view(n, height, -1)  # (n, height, width * channels)
+                x = torch.bmm(block.rows, x).view(n, size, width, n_channels)  # (n, size, width, channels)
+                pooled[block.boxes] = (block.columns[:, None] @ x).to(pooled.dtype)  # (n, size, size, channels)
+        return pooled.permute(0, 3, 1, 2)  # (n_boxes, channels, size, size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        image, rows, columns = ctx.saved_tensors
         n_images, n_channels, height, width = ctx.shape
-        cells = rows.new_zeros(n_images * height * width, n_channels)
+        dtype = torch.promote_types(ctx.dtype, torch.float32)
+        cells = gradient.new_zeros(n_images * height * width, n_channels, dtype=dtype)
+        gradient = gradient.permute(0, 2, 3, 1)  # (n_boxes, size, size, channels)
         with torch.autocast(gradient.device.type, enabled=False):
-            for block in _blocks(image, rows, columns, n_channels):
-                n = len(block.boxes)
-                x = gradient[block.boxes].permute(0, 2, 3, 1).to(rows.dtype)  # (n, size, size, channels)
-                x = block.columns.mT[:, None] @ x  # (n, size, window width, channels)
-                x = torch.bmm(block.rows.mT, x.reshape(n, rows.shape[1], -1))  # (n, window height, width * channels)
+            for block in _blocks(ctx.image, ctx.rows, ctx.columns, cells):
+                x = block.columns.mT[:, None] @ gradient[block.boxes].to(dtype)  # (n, size, window width, channels)
+                x = torch.bmm(block.rows.mT, x.flatten(2))  # (n, window height, window width * channels)
                 cells.index_add_(0, block.cells.flatten(), x.view(-1, n_channels))
-        gradient = cells.view(n_images, height, width, n_channels).permute(0, 3, 1, 2)
-        return gradient.to(ctx.dtype), None, None, None
+        cells = cells.to(ctx.dtype).view(n_images, height, width, n_channels)
+        return cells.permute(0, 3, 1, 2), None, None, None  # (n_images, channels, height, width)
 
 
-def _blocks(image: Tensor, rows: Tensor, columns: Tensor, n_channels: int) -> Iterator[_Block]:
-    """All boxes in blocks of like windows, whose intermediates stay below `_VALUES_AT_ONCE`."""
-    map_height, map_width, size = rows.shape[2], columns.shape[2], rows.shape[1]
-    (top, heights), (left, widths) = _touched(rows), _touched(columns)
-    kinds, kind = torch.stack([heights, widths], dim=1).unique(dim=0, return_inverse=True)
-    for i, (height, width) in enumerate(kinds.tolist()):
-        most = max(1, _VALUES_AT_ONCE // (n_channels * max(height, size) * max(width, size)))
-        for boxes in (kind == i).nonzero()[:, 0].split(most):
-            y = top[boxes].clamp(max=map_height - height)[:, None] + torch.arange(height, device=image.device)
-            x = left[boxes].clamp(max=map_width - width)[:, None] + torch.arange(width, device=image.device)
+def _blocks(image: Tensor, rows: _Axis, columns: _Axis, cells: Tensor) -> Iterator[_Block]:
+    """All boxes in blocks of like windows, small enough for `_VALUES_AT_ONCE`; weights are of the type of `cells`."""
+    device = image.device
+    (top, heights), (left, widths) = rows.windows(), columns.windows()
+    kind = heights * (columns.n_cells + 1) + widths
+    kinds, counts = (value.tolist() for value in kind.unique(return_counts=True))
+    most = _VALUES_AT_ONCE["cpu" if device.type == "cpu" else "accelerator"] // cells.shape[1]
+    for like, members in zip(kinds, kind.argsort(stable=True).split(counts), strict=True):
+        height, width = divmod(like, columns.n_cells + 1)
+        for boxes in members.split(max(1, most // (max(height, rows.size) * max(width, rows.size)))):
+            y = image[boxes, None] * rows.n_cells + top[boxes, None] + torch.arange(height, device=device)
+            x = left[boxes, None] + torch.arange(width, device=device)
             yield _Block(
                 boxes=boxes,
-                rows=rows[boxes].gather(2, y[:, None].expand(-1, size, -1)),
-                columns=columns[boxes].gather(2, x[:, None].expand(-1, size, -1)),
-                cells=((image[boxes, None] * map_height + y) * map_width)[:, :, None] + x[:, None],
+                rows=rows.of(boxes).weights(top[boxes], height).to(cells.dtype),
+                columns=columns.of(boxes).weights(left[boxes], width).to(cells.dtype),
+                cells=y[:, :, None] * columns.n_cells + x[:, None],
             )
-
-
-def _touched(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """First cell (n_boxes,) with a weight (n_boxes, size, n_cells), and how many up to the last, up to a power of 2."""
-    n_cells = weights.shape[2]
-    is_touched = (weights != 0).any(dim=1).long()  # (n_boxes, n_cells)
-    first = is_touched.argmax(dim=1)
-    n_touched = (is_touched * torch.arange(1, n_cells + 1, device=weights.device)).amax(dim=1) - first
-    return first, (2 ** n_touched.clamp(min=1).log2().ceil().long()).clamp(max=n_cells)
