@@ -16,7 +16,7 @@ _EDGE = 1.6  # pixels over which coverage falls from 1 to 0
 Field = NDArray[np.float32]
 
 
-class Painted(NamedTuple):
+class Placed(NamedTuple):
     """One object: how it looks and where."""
 
     look: Look
@@ -41,7 +41,7 @@ def draw_grains(shape: tuple[int, int], scale: float, rng: Generator) -> Grains:
     return Grains(0.85 * small + 0.5 * large, 0.5 * small + 0.85 * large, smooth_noise(shape, 14 * scale, rng))
 
 
-def paint_object(amounts: Field, one: Painted, grains: Grains, rng: Generator) -> None:
+def paint_object(amounts: Field, one: Placed, grains: Grains, rng: Generator) -> None:
     """Paint an object over the amounts of stain of a canvas, (height, width, 2), in place."""
     window = _window(one, amounts.shape[:2])
     under = amounts[window]
@@ -49,7 +49,7 @@ def paint_object(amounts: Field, one: Painted, grains: Grains, rng: Generator) -
     _paint_surroundings(under, one, depth, grains.coarse[window], rng)
     cover = np.clip(0.5 + depth / _EDGE, 0, 1)
     if one.look.lobes > 1:
-        cover = cover * _lobes(one, depth, rng)
+        cover = cover * _lobes(one, window, rng)
     chromatin = _chromatin(one, depth, grains, window, rng)
     mean = (chromatin * cover).sum() / max(cover.sum(), 1e-6)
     nucleus = np.stack([chromatin * (one.look.hematoxylin / mean), np.full_like(chromatin, one.look.eosin)], axis=2)
@@ -58,7 +58,7 @@ def paint_object(amounts: Field, one: Painted, grains: Grains, rng: Generator) -
     under += layer
 
 
-def _window(one: Painted, shape: tuple[int, int]) -> tuple[slice, slice]:
+def _window(one: Placed, shape: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the canvas that the object may change."""
     margin = (max(one.look.reach * 1.6, one.look.halo) + 3) * one.scale + 3 * one.defocus
     box = bounds(one.points)
@@ -78,7 +78,7 @@ def _depth(points: Points, window: tuple[slice, slice]) -> Field:
     return signed.astype(np.float32)
 
 
-def _paint_surroundings(under: Field, one: Painted, depth: Field, texture: Field, rng: Generator) -> None:
+def _paint_surroundings(under: Field, one: Placed, depth: Field, texture: Field, rng: Generator) -> None:
     """The cell's own body, off its centre, and the pale ring around the nucleus, in place."""
     look, reach = one.look, one.look.reach * one.scale
     if reach:
@@ -94,25 +94,25 @@ def _paint_surroundings(under: Field, one: Painted, depth: Field, texture: Field
         under *= (1 - 0.7 * ring)[..., None]
 
 
-def _unit_places(one: Painted, depth: Field) -> tuple[Field, Field]:
+def _unit_places(one: Placed, window: tuple[slice, slice]) -> tuple[Field, Field]:
     """x and y of the window's pixels, from the middle of the object's box in halves of its sides: (h, w) each."""
     box = bounds(one.points)
-    half = (box[2:] - box[:2]) / 2
-    margin = (np.array(depth.shape[::-1]) - 2 * half) / 2  # the window lies around the box
-    y, x = np.indices(depth.shape, dtype=np.float32) + np.float32(0.5)
-    return (x - margin[0]) / half[0] - 1, (y - margin[1]) / half[1] - 1
+    middle, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 1)
+    y, x = (np.arange(side.start, side.stop, dtype=np.float32) for side in window)
+    places = np.meshgrid((x - middle[0]) / half[0], (y - middle[1]) / half[1])
+    return places[0], places[1]
 
 
-def _lobes(one: Painted, depth: Field, rng: Generator) -> Field:
+def _lobes(one: Placed, window: tuple[slice, slice], rng: Generator) -> Field:
     """Coverage by separate lobes within the outline, (height, width)."""
-    x, y = _unit_places(one, depth)
+    x, y = _unit_places(one, window)
     angle = rng.uniform(0, 2 * np.pi) + np.arange(one.look.lobes) * (2 * np.pi / one.look.lobes)
     radius = 0.62 if one.look.lobes < 3 else 0.5
     away = [np.hypot(x - 0.45 * np.cos(a), y - 0.45 * np.sin(a)) for a in angle]
     return np.clip((radius - np.min(away, axis=0)) * 6 + 0.5, 0, 1)
 
 
-def _chromatin(one: Painted, depth: Field, grains: Grains, window: tuple[slice, slice], rng: Generator) -> Field:
+def _chromatin(one: Placed, depth: Field, grains: Grains, window: tuple[slice, slice], rng: Generator) -> Field:
     """How chromatin is spread within the nucleus, (height, width), relative."""
     look = one.look
     field = grains.coarse if look.grain_length == "coarse" else grains.fine
@@ -121,11 +121,11 @@ def _chromatin(one: Painted, depth: Field, grains: Grains, window: tuple[slice, 
         width = 2.0 * one.scale
         chromatin = chromatin + look.rim * np.exp(-(((depth - 0.4 * width) / width) ** 2))
     if look.spokes:
-        x, y = _unit_places(one, depth)
+        x, y = _unit_places(one, window)
         turn = np.cos(rng.integers(6, 9) * np.arctan2(y, x) + rng.uniform(0, 2 * np.pi))
         chromatin = chromatin + look.spokes * turn * np.clip(1.6 * np.hypot(x, y) - 0.3, 0, 1)
     for _ in range(min(rng.poisson(look.nucleoli), 4)):
-        x, y = _unit_places(one, depth)
+        x, y = _unit_places(one, window)
         at, radius = rng.uniform(-0.45, 0.45, 2), rng.uniform(2.0, 3.4) * one.scale
         half = (bounds(one.points)[2:] - bounds(one.points)[:2]) / 2
         away = (((x - at[0]) * half[0]) ** 2 + ((y - at[1]) * half[1]) ** 2) / (2 * (0.6 * radius) ** 2)
@@ -133,7 +133,7 @@ def _chromatin(one: Painted, depth: Field, grains: Grains, window: tuple[slice, 
     return np.maximum(chromatin, 0.1)
 
 
-def _focus(one: Painted, layer: Field, cover: Field) -> tuple[Field, Field]:
+def _focus(one: Placed, layer: Field, cover: Field) -> tuple[Field, Field]:
     """The object's layer, already weighted by its coverage, and the coverage, as blurred as it is out of focus."""
     if one.defocus <= 0:
         return layer, cover

@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from nucls_model.painted.looks import LOOKS, look_of
-from nucls_model.painted.nuclei import Painted, draw_grains, paint_object
+from nucls_model.painted.nuclei import Placed, draw_grains, paint_object
 from nucls_model.painted.outlines import Points, bounds
 from nucls_model.painted.staining import Staining, develop
 from nucls_model.painted.tissue import lay_tissue
@@ -59,6 +59,6 @@ def stain_amounts(scene: Scene, rng: Generator) -> tuple[NDArray[np.float32], in
     grains = draw_grains(shape, scene.scale, rng)
     for i in largest_first(boxes):
         blur = looks[i].defocus * scene.scale + float(scene.defocus[i])
-        one = Painted(looks[i], scene.outlines[i] + pad, float(scene.strength[i]), blur, scene.scale)
+        one = Placed(looks[i], scene.outlines[i] + pad, float(scene.strength[i]), blur, scene.scale)
         paint_object(amounts, one, grains, rng)
     return amounts, pad
