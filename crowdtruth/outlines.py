@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from crowdtruth.metrics import ratio
 from crowdtruth.ratings import of_cohorts
+from crowdtruth.resampling import Unit, bootstrap, group_codes
 
-SEGMENTED_COLUMNS = ("cohort", "condition", "fov", "n_anchors", "n_correct", "proportion")
+SEGMENTED_COLUMNS = (
+    *("cohort", "condition", "fov", "n_anchors", "n_correct", "proportion", "low", "high", "resampled"),
+)
 OUTLINE_COLUMNS = ("anchor", "fov", "cohort", "condition", "boundary_correct", "iou", "dice")
 
 _OUTLINE = ["coords_x", "coords_y"]
@@ -18,33 +21,61 @@ _LEAST_POINTS = 3  # of an outline with an area
 _EACH = ["anchor", "cohort", "condition"]
 
 
-def segmented_objects(truth: pd.DataFrame) -> pd.DataFrame:
-    """Share of the objects of each FOV whose suggested boundary is inferred to be right.
+def segmented_objects(
+    truth: pd.DataFrame, *, fovs: pd.DataFrame | None = None, resample: Unit = "fov", **options: Any
+) -> pd.DataFrame:
+    """Share of the objects whose suggested boundary is inferred to be right, over all FOVs and in each.
 
     Parameters
     ----------
     truth : fov, cohort, condition, is_object, boundary_correct
+    fovs : fov, slide; needed where slides are resampled
+    resample : ``"fov"`` or ``"slide"``
+    options : of `crowdtruth.resampling.bootstrap`
 
     Returns
     -------
-    one row per cohort × condition × FOV
-        The columns of `SEGMENTED_COLUMNS`. Objects that nobody of the cohort marked under the condition have no
-        verdict; conditions in which nobody accepted a suggestion have no rows.
+    one row per cohort × condition × FOV (empty: all)
+        The columns of `SEGMENTED_COLUMNS`. The share over all FOVs has bounds; a single FOV cannot be resampled, and
+        has none. Objects that nobody of the cohort marked under the condition have no verdict; conditions in which
+        nobody accepted a suggestion have no rows.
+
+    Raises
+    ------
+    ValueError
+        If slides are resampled and an FOV has none.
 
     Examples
     --------
-    >>> here = {"fov": "f", "cohort": "P", "condition": "E", "is_object": True}
-    >>> truth = pd.DataFrame([{**here, "boundary_correct": 1.0}, {**here, "boundary_correct": 0.0}])
-    >>> segmented_objects(truth)["proportion"].tolist()
-    [0.5]
+    >>> here = {"cohort": "P", "condition": "E", "is_object": True}
+    >>> truth = pd.DataFrame({**here, "fov": ["f", "f", "g"], "boundary_correct": [1.0, 0.0, 1.0]})
+    >>> segmented_objects(truth)[["fov", "n_anchors", "proportion"]].round(2).values.tolist()
+    [['', 3, 0.67], ['f', 2, 0.5], ['g', 1, 1.0]]
     """
     judged = truth[truth["is_object"].astype(bool) & truth["boundary_correct"].notna()]
-    table = (
+    by_fov = (
         judged.groupby(["cohort", "condition", "fov"])["boundary_correct"]
         .agg(n_anchors="size", n_correct="sum", proportion="mean")
         .reset_index()
     )
-    return table.astype({"n_correct": "int64"})[[*SEGMENTED_COLUMNS]]
+    tables = []
+    for _, rows in by_fov.groupby(["cohort", "condition"]):
+        overall = _over_all_fovs(rows, fovs, resample, options)
+        tables += [overall, rows.assign(low=np.nan, high=np.nan, resampled="")]
+    table = pd.concat(tables, ignore_index=True) if tables else by_fov.reindex(columns=SEGMENTED_COLUMNS)
+    return table.astype({"n_anchors": "int64", "n_correct": "int64"})[[*SEGMENTED_COLUMNS]]
+
+
+def _over_all_fovs(
+    by_fov: pd.DataFrame, fovs: pd.DataFrame | None, resample: Unit, options: dict[str, Any]
+) -> pd.DataFrame:
+    """One row for all FOVs of a cohort and condition: the share of right objects with its bounds."""
+    group, _ = group_codes(by_fov["fov"], fovs, resample)
+    counts = by_fov.groupby(group)[["n_anchors", "n_correct"]].sum().to_numpy()
+    interval = bootstrap(counts, lambda sums: ratio(sums[..., 1], sums[..., 0]), **options)
+    n_anchors, n_correct = counts.sum(axis=0)
+    row = by_fov.iloc[:1].assign(fov="", n_anchors=n_anchors, n_correct=n_correct, proportion=interval.value)
+    return row.assign(low=interval.low, high=interval.high, resampled=resample)
 
 
 def compare_outlines(

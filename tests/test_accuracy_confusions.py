@@ -1,13 +1,24 @@
-"""What was taken for what, counted by hand."""
+"""What was taken for what, counted by hand, and its intervals against those of one row at a time."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from crowdtruth.accuracy import anchor_confusion, box_reference, rater_confusion, rater_outcomes, task_reference
+from crowdtruth.accuracy import (
+    anchor_confusion,
+    box_reference,
+    confusions,
+    rater_confusion,
+    rater_outcomes,
+    task_reference,
+)
 from crowdtruth.accuracy.confusions import objects_all_were_asked_about
 from crowdtruth.references import AnchorLabels
+from crowdtruth.resampling import bootstrap, group_codes
+from crowdtruth.synthetic import synthesise
 from crowdtruth.taxonomy import load_taxonomy
 
+FEW = {"n_replicates": 200, "seed": 3}
 RATERS = pd.DataFrame({"rater": ["r1", "r2", "r10"], "cohort": ["P", "P", "NP"]})
 
 
@@ -45,6 +56,33 @@ def cells(table):
     return {(row.true, row.assigned): row.mean_raters for row in table.itertuples()}
 
 
+def _share(sums):
+    """Share of a row, NaN where the row is empty."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums[..., 0]) / sums[..., 1]
+
+
+@pytest.fixture(scope="module")
+def study():
+    return synthesise("demo", n_fovs=12, seed=5).study
+
+
+@pytest.fixture(scope="module")
+def fovs(study):
+    """The FOVs of the study on eight slides."""
+    return study.fovs.assign(slide=[f"s{i % 8}" for i in range(len(study.fovs))])
+
+
+@pytest.fixture(scope="module")
+def demo(study):
+    return rater_outcomes(
+        box_reference(study.reference, "truth", fovs=study.fovs["fov"]),
+        assignments=study.assignments,
+        raters=study.raters,
+        annotations=study.annotations,
+    )
+
+
 # by rater
 
 
@@ -54,7 +92,8 @@ def test_rater_confusion__has_a_row_for_false_marks_and_a_column_for_missed_obje
     assignments = asked(f=["r1", "r10"])
     outcomes = rater_outcomes(box_reference(truth, "t"), assignments=assignments, raters=RATERS, annotations=marks)
     table = rater_confusion(outcomes, RATERS)
-    assert [*table] == ["who", "cohort", "condition", "reference", "grouping", "true", "assigned", "count"]
+    names = ["who", "cohort", "condition", "reference", "grouping", "true", "assigned"]
+    assert [*table] == [*names, "count", "share", "low", "high", "resampled"]
     assert table.loc[table["who"] == "r1", ["cohort", "true", "assigned", "count"]].to_numpy().tolist() == [
         ["P", "", "b", 1],
         ["P", "a", "a", 1],
@@ -67,6 +106,58 @@ def test_rater_confusion__has_a_row_for_false_marks_and_a_column_for_missed_obje
         ["NP", 1],
         ["NP", 1],
     ]
+
+
+def test_rater_confusion__the_shares_of_a_true_label_add_up_to_1(demo):
+    table = rater_confusion(demo, **FEW)
+    assert table.groupby(["who", "condition", "true"])["share"].sum().to_numpy() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("resample", ["fov", "slide"])
+def test_rater_confusion__bounds_are_those_of_each_rater_alone(demo, fovs, resample):
+    table = rater_confusion(demo, fovs=fovs, resample=resample, **FEW)
+    rows = demo.rows[demo.rows["outcome"] != "ignored"].astype("str")
+    for (who, condition), own in rows.groupby(["who", "condition"]):
+        judged = demo.rows[(demo.rows["who"] == who) & (demo.rows["condition"] == condition)]
+        names = (
+            fovs.set_index("fov")[resample] if resample == "slide" else pd.Series(fovs["fov"].to_numpy(), fovs["fov"])
+        )
+        groups = sorted({*judged["fov"].astype("str").map(names)})
+        found = table[(table["who"] == who) & (table["condition"] == condition)]
+        for row in found.itertuples():
+            of_line = own[own["true"] == row.true]
+            sums = [of_line["fov"].map(names), of_line["assigned"] == row.assigned]
+            by_group = sums[1].groupby(sums[0]).agg(["sum", "size"]).reindex(groups, fill_value=0)
+            interval = bootstrap(by_group, _share, **FEW)
+            np.testing.assert_allclose([row.share, row.low, row.high], [interval.value, interval.low, interval.high])
+    assert set(table["resampled"]) == {resample}
+    assert table["low"].notna().any()
+
+
+def test_rater_confusion__cells_at_a_time_change_nothing(demo, monkeypatch):
+    together = rater_confusion(demo, **FEW)
+    monkeypatch.setattr(confusions, "_CELLS", 1)  # one true label at a time
+    pd.testing.assert_frame_equal(together, rater_confusion(demo, **FEW))
+
+
+def test_rater_confusion__tasks_of_a_crowd_are_resampled():
+    right = [(f"t{i}", "a" if i % 3 else "b") for i in range(12)]
+    gold = task_reference(pd.DataFrame({"anchor": [task for task, _ in right], "label": "a"}), "gold")
+    ratings = said(*[(task, "r1", label) for task, label in right])
+    table = rater_confusion(rater_outcomes(gold, assignments=asked(), raters=RATERS, ratings=ratings), RATERS, **FEW)
+    tasks = sorted(right)
+    interval = bootstrap([[label == "a", 1] for _, label in tasks], _share, **FEW)
+    row = table[table["assigned"] == "a"].iloc[0]
+    assert row[["share", "low", "high"]].tolist() == [interval.value, interval.low, interval.high]
+    assert set(table["resampled"]) == {"anchor"}
+
+
+def test_rater_confusion__of_nobody_is_empty():
+    gold = task_reference(pd.DataFrame({"anchor": ["t"], "label": ["a"]}), "gold")
+    outcomes = rater_outcomes(gold, assignments=asked(), raters=RATERS, ratings=said(("other", "r1", "a")))
+    table = rater_confusion(outcomes, RATERS)
+    assert table.empty
+    assert [*table][-4:] == ["share", "low", "high", "resampled"]
 
 
 def test_rater_confusion__names_raters_without_a_cohort():
@@ -106,6 +197,43 @@ def test_anchor_confusion__counts_fovs_with_the_usual_number_of_raters():
     assert set(table["n_fovs"]) == {2}
 
 
+@pytest.mark.parametrize("resample", ["fov", "slide"])
+def test_anchor_confusion__the_interval_is_that_of_sums_by_group(resample):
+    rows = [(f"a{i}", f"f{i % 8}", "x" if i % 3 else "y") for i in range(40)]
+    labels = told(rows, unfound=[("f1", "x"), ("f2", "y")])
+    ratings = said(*[(f"a{i}", rater, "xy"[i * n % 7 > 4]) for i in range(40) for n, rater in ((1, "r1"), (2, "r2"))])
+    fovs = pd.DataFrame(
+        {"fov": [f"f{i}" for i in range(8)], "slide": [f"s{i // 2}" if i > 3 else f"t{i}" for i in range(8)]}
+    )
+    table = anchor_confusion(
+        labels, ratings, assignments=asked(**{fov: ["r1", "r2"] for fov in fovs["fov"]}), raters=RATERS,
+        fovs=fovs, resample=resample, **FEW,
+    )  # fmt: skip
+    codes = dict(zip(fovs["fov"], group_codes(fovs["fov"], fovs, resample)[0], strict=True))
+    objects = labels.labels[["anchor", "fov", "true"]].merge(ratings, on="anchor", suffixes=("", "_"))
+    missed = [("", "f1", "x", "undetected")] * 2 + [("", "f2", "y", "undetected")] * 2
+    told_of = pd.concat(
+        [objects[["anchor", "fov", "true", "label"]], pd.DataFrame(missed, columns=["anchor", "fov", "true", "label"])]
+    )
+    for row in table.itertuples():
+        own = told_of[told_of["true"] == row.true]
+        sums = np.zeros((max(codes.values()) + 1, 2))
+        for fov, label in zip(own["fov"], own["label"], strict=True):
+            sums[codes[fov]] += (label == row.assigned, 1 / 2)  # each object has a label of both raters
+        interval = bootstrap(sums, _share, **FEW)
+        np.testing.assert_allclose([row.mean_raters, row.low, row.high], [interval.value, interval.low, interval.high])
+    assert set(table["resampled"]) == {resample}
+    assert len(table) == 6
+
+
+def test_anchor_confusion__few_fovs_have_no_interval():
+    labels = told([(f"a{i}", f"f{i}", "x") for i in range(5)])
+    ratings = said(*[(f"a{i}", rater, "xy"[i % 2]) for i in range(5) for rater in ("r1", "r2")])
+    assignments = asked(**{f"f{i}": ["r1", "r2"] for i in range(5)})
+    table = anchor_confusion(labels, ratings, assignments=assignments, raters=RATERS)
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
 def test_objects_all_were_asked_about__the_larger_number_wins_a_tie():
     labels = told([("a1", "f", "x"), ("a2", "g", "x")])
     found = objects_all_were_asked_about(labels, assignments=asked(f=["r1"], g=["r1", "r2"]), raters=RATERS)
@@ -133,4 +261,4 @@ def test_anchor_confusion__of_a_crowd_is_empty():
     labels = told([("a1", "", "x")])
     table = anchor_confusion(labels, said(("a1", "r1", "x")), assignments=asked(), raters=RATERS)
     assert table.empty
-    assert "mean_raters" in table
+    assert {"mean_raters", "low", "high", "resampled"} <= {*table}

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from crowdtruth.outlines import OUTLINE_COLUMNS, SEGMENTED_COLUMNS, as_polygons, compare_outlines, segmented_objects
+from crowdtruth.resampling import bootstrap
 
 RATERS = pd.DataFrame({"rater": ["NP.1", "NP.12", "NP.3", "SP.1"], "cohort": ["NP", "NP", "NP", "SP"]})
 
@@ -77,19 +78,42 @@ def test_as_polygons__mends_rings_that_cross_themselves():
     assert as_polygons(bow_tie)[0].area == 2.0
 
 
-def test_segmented_objects__is_the_share_by_fov():
+def test_segmented_objects__is_the_share_over_all_fovs_and_in_each():
     rows = [("f", True, 1.0), ("f", True, 0.0), ("f", False, 1.0), ("f", True, float("nan")), ("g", True, 1.0)]
     truth = pd.DataFrame(rows, columns=["fov", "is_object", "boundary_correct"]).assign(cohort="P", condition="E")
     table = segmented_objects(truth)
     assert tuple(table) == SEGMENTED_COLUMNS
     assert table[["fov", "n_anchors", "n_correct", "proportion"]].to_numpy().tolist() == [
+        ["", 3, 2, 2 / 3],
         ["f", 2, 1, 0.5],
         ["g", 1, 1, 1.0],
     ]
+
+
+@pytest.mark.parametrize("resample", ["fov", "slide"])
+def test_segmented_objects__the_share_over_all_fovs_has_an_interval(resample):
+    fovs = pd.DataFrame({"fov": [f"f{i}" for i in range(9)], "slide": ["s0", "s0", *(f"s{i}" for i in range(1, 8))]})
+    rows = [(fov, "PN"[i % 2], float(i % (n + 2) > 0)) for n, fov in enumerate(fovs["fov"]) for i in range(3 * n + 4)]
+    truth = pd.DataFrame(rows, columns=["fov", "cohort", "boundary_correct"]).assign(condition="E", is_object=True)
+    table = segmented_objects(truth, fovs=fovs, resample=resample, n_replicates=200, seed=4)
+    assert table["low"].notna().tolist() == (table["fov"] == "").tolist()
+    for row in table[table["fov"] == ""].itertuples():
+        judged = truth[truth["cohort"] == row.cohort].merge(fovs, on="fov").groupby(resample)["boundary_correct"]
+        interval = bootstrap(judged.agg(["sum", "size"]), lambda n: n[..., 0] / n[..., 1], n_replicates=200, seed=4)
+        assert [row.proportion, row.low, row.high] == [interval.value, interval.low, interval.high]
+        assert row.resampled == resample
+
+
+def test_segmented_objects__says_which_fov_has_no_slide():
+    truth = pd.DataFrame({"fov": ["f"], "is_object": True, "boundary_correct": 1.0, "cohort": "P", "condition": "U"})
+    with pytest.raises(ValueError, match=r"every FOV needs its slide; missing for \['f'\]"):
+        segmented_objects(truth, fovs=pd.DataFrame({"fov": ["g"], "slide": ["s"]}), resample="slide")
 
 
 def test_segmented_objects__without_suggestions_is_empty():
     truth = pd.DataFrame(
         {"fov": ["f"], "is_object": True, "boundary_correct": float("nan"), "cohort": "P", "condition": "U"}
     )
-    assert segmented_objects(truth).empty
+    table = segmented_objects(truth)
+    assert table.empty
+    assert tuple(table) == SEGMENTED_COLUMNS

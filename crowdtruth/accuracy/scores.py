@@ -181,8 +181,8 @@ class Sums:
 
 def sums_of(outcomes: Outcomes, fovs: pd.DataFrame | None, resample: Unit) -> Sums:
     """Outcomes as countable events, by judged row and group."""
-    judged = _judged_rows(outcomes)
-    group, n_groups, resampled = _groups(outcomes, judged, fovs, resample)
+    judged = judged_rows(outcomes)
+    group, n_groups, resampled = groups_of(outcomes, judged, fovs, resample)
     place, thing, classes = events_of(outcomes)
     return Sums(judged[place], group[place], thing, n_groups, classes, resampled)
 
@@ -206,7 +206,7 @@ def events_of(outcomes: Outcomes) -> tuple[Codes, Codes, tuple[str, ...]]:
     return place, np.concatenate([code[chosen] for chosen, code in events]), classes
 
 
-def _groups(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resample: Unit) -> tuple[Codes, Codes, str]:
+def groups_of(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resample: Unit) -> tuple[Codes, Codes, str]:
     """What is resampled: the group of each outcome (from 0 in each judged row), their number (at least 1), its name."""
     rows = outcomes.rows
     if outcomes.has_detection:
@@ -286,7 +286,7 @@ def _numbers_of(sums: Sums) -> NDArray[np.int64]:
 def _counts(outcomes: Outcomes) -> pd.DataFrame:
     """Counts of each row of `outcomes.judged`; those of detection are missing for crowd tables."""
     n_judged = len(outcomes.judged)
-    key = _judged_rows(outcomes) * len(KINDS) + _codes(outcomes.rows["outcome"], KINDS)
+    key = judged_rows(outcomes) * len(KINDS) + _codes(outcomes.rows["outcome"], KINDS)
     found, wrong, missed, ignored = np.bincount(key, minlength=n_judged * len(KINDS)).reshape(n_judged, len(KINDS)).T
     detection = {"n_true_positive": found, "n_false_positive": wrong, "n_false_negative": missed}
     table = outcomes.judged.assign(n_annotations=found + wrong + ignored, **detection)
@@ -296,7 +296,7 @@ def _counts(outcomes: Outcomes) -> pd.DataFrame:
     return table
 
 
-def _judged_rows(outcomes: Outcomes) -> Codes:
+def judged_rows(outcomes: Outcomes) -> Codes:
     """Row of `outcomes.judged` that each outcome belongs to, (n_outcomes,)."""
     judged = pd.MultiIndex.from_frame(outcomes.judged[["who", "condition"]])
     who, condition = (outcomes.rows[name] for name in ("who", "condition"))
