@@ -157,7 +157,9 @@ def rater_confusion(
         if (true, assigned) != ("", "undetected")
     ]
     table = pd.DataFrame(rows, columns=["who", "cohort", "condition", "reference", "grouping", "true", "assigned"])
-    return table.assign(count=rng.poisson(np.where(table["true"] == table["assigned"], 40, 1.5)))
+    table["count"] = rng.poisson(np.where(table["true"] == table["assigned"], 40, 1.5))
+    totals = table.groupby(["who", "condition", "grouping", "true"])["count"].transform("sum")
+    return with_interval(table.assign(share=table["count"] / totals.clip(lower=1)), "share")
 
 
 def anchor_confusion(
@@ -176,7 +178,9 @@ def anchor_confusion(
     columns = ["cohort", "condition", "reference", "grouping", "true", "assigned", "n_raters"]
     table = pd.DataFrame(rows, columns=columns).assign(n_anchors=120, n_fovs=12)
     share = np.where(table["true"] == table["assigned"], 0.6, 0.4 / len(classes))
-    return table.assign(mean_raters=share * table["n_raters"] * rng.uniform(0.6, 1.1, len(table)))
+    table["mean_raters"] = share * table["n_raters"] * rng.uniform(0.6, 1.1, len(table))
+    bounds = {"low": 0.9 * table["mean_raters"], "high": 1.1 * table["mean_raters"]}
+    return table.assign(**bounds, resampled="fov")
 
 
 def ease(cohorts: dict[str, int], classes: Sequence[str], conditions: list[str], groupings: list[str]) -> pd.DataFrame:
@@ -196,7 +200,13 @@ def segmented(rng: np.random.Generator, cohorts: list[str], conditions: list[str
     table = pd.DataFrame(list(keys), columns=["cohort", "condition", "fov"])
     n_anchors = rng.integers(5, 60, len(table))
     n_correct = rng.binomial(n_anchors, np.where(table["condition"] == "E", 0.45, 0.3))
-    return table.assign(n_anchors=n_anchors, n_correct=n_correct, proportion=n_correct / n_anchors)
+    table = table.assign(n_anchors=n_anchors, n_correct=n_correct, proportion=n_correct / n_anchors)
+    overall = table.groupby(["cohort", "condition"])[["n_anchors", "n_correct"]].sum().reset_index().assign(fov="")
+    overall["proportion"] = overall["n_correct"] / overall["n_anchors"]
+    single = table.assign(low=np.nan, high=np.nan, resampled="")
+    return pd.concat([with_interval(overall, "proportion"), single], ignore_index=True)[
+        [*table, "low", "high", "resampled"]
+    ]
 
 
 def outlines(rng: np.random.Generator, cohorts: list[str], conditions: list[str], n: int = 120) -> pd.DataFrame:

@@ -166,6 +166,28 @@ def test_confusion_of_labels__adds_raters_and_shades_by_row() -> None:
     assert ax.collections[0].get_array().compressed().tolist() == [0.75, 0.25]
 
 
+def test_raters_per_object__intervals_stand_below_the_numbers() -> None:
+    table = rows("anchor_confusion", **ONE_COHORT)
+    low, high = table["low"].iloc[0], table["high"].iloc[0]
+    words = [text.get_text() for text in plots.raters_per_object(table).texts]
+    assert len(words) == 2 * len(table)
+    assert f"{low:.1f}–{high:.1f}" in words
+    without = plots.raters_per_object(table.drop(columns=["low", "high"]))
+    assert len(without.texts) == len(table)
+
+
+def test_segmented_scatter__all_fovs_are_a_cross_and_no_point() -> None:
+    share = {"n_anchors": 10, "proportion": 0.5, "low": np.nan, "high": np.nan}
+    keys = [("P", condition, fov) for condition in "BE" for fov in ("", "f", "g")]
+    table = pd.DataFrame([{"cohort": c, "condition": x, "fov": f, **share} for c, x, f in keys])
+    table.loc[table["fov"] == "", ["low", "high"]] = [[0.4, 0.6], [0.3, 0.8]]
+    ax = plots.segmented_scatter(table, first="B", second="E")
+    points, *lines = ax.collections
+    assert len(points.get_offsets()) == 2
+    ends = {tuple(map(tuple, line.get_segments()[0].tolist())) for line in lines}
+    assert ends == {((0.4, 0.5), (0.6, 0.5)), ((0.5, 0.3), (0.5, 0.8))}
+
+
 def test_redundancy_curve__draws_the_median() -> None:
     table = pd.DataFrame({"raters_per_fov": [1, 1, 1], "metric": "mcc", "class": "", "value": [0.1, 0.5, 0.6]})
     assert plots.redundancy_curve(table).lines[0].get_ydata().tolist() == [0.5]

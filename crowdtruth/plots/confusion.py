@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from crowdtruth.plots.drawing import checked, nothing_to_draw, numbers, one_of_each
-from crowdtruth.plots.pairs import write_cells
-from crowdtruth.plots.style import SEQUENTIAL, SMALL, axes, short_names, styled
+from crowdtruth.plots.pairs import ink_on, write_cells
+from crowdtruth.plots.style import SEQUENTIAL, SMALL, TINY, axes, short_names, styled
 from crowdtruth.taxonomy import UNDETECTED, Taxonomy
 
 _NO_OBJECT = "no such object"
@@ -60,10 +60,12 @@ def confusion_of_labels(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None
 def raters_per_object(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, ax: Axes | None = None) -> Axes:
     """How many raters find the typical object of a class, and what do they call it? (Figures 3c, S7b)
 
+    Intervals stand below the numbers.
+
     Parameters
     ----------
     table : rows of ``anchor_confusion.csv`` of one cohort, condition, reference and grouping
-        true, assigned, mean_raters, n_anchors, n_raters (who were asked about each object).
+        true, assigned, mean_raters, low, high, n_anchors, n_raters (who were asked about each object).
     taxonomy : for the order of classes; default: as they come
     ax : default: those of a new figure
 
@@ -75,9 +77,9 @@ def raters_per_object(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, 
     Examples
     --------
     >>> means = pd.DataFrame({"true": ["a", "a"], "assigned": ["a", "undetected"], "mean_raters": [5.5, 1.5],
-    ...                       "n_anchors": 20, "n_raters": 7})
+    ...                       "low": [5.1, 1.2], "high": [5.8, 1.9], "n_anchors": 20, "n_raters": 7})
     >>> [text.get_text() for text in raters_per_object(means).texts]
-    ['5.5', '1.5']
+    ['5.5', '1.5', '5.1–5.8', '1.2–1.9']
     """
     checked(table, ["true", "assigned", "mean_raters"], "anchor_confusion")
     one_of_each(table, ["cohort", "condition", "reference", "grouping"], "anchor_confusion")
@@ -88,7 +90,9 @@ def raters_per_object(table: pd.DataFrame, *, taxonomy: Taxonomy | None = None, 
         nothing_to_draw(ax, means.iloc[:0])
         return ax
     shades = np.where(means.to_numpy() > 0, means.to_numpy(), np.nan)
-    _matrix(ax, shades, means.to_numpy(), "{:.1f}", "mean number of raters", top=asked or float(np.nanmax(shades)))
+    top = asked or float(np.nanmax(shades))
+    mesh = _matrix(ax, shades, means.to_numpy(), "{:.1f}", "mean number of raters", top=top)
+    _write_intervals(ax, mesh, shades, *(_like(means, table, bound) for bound in ("low", "high")))
     objects: dict[Any, Any] = table.groupby("true")["n_anchors"].max().to_dict() if "n_anchors" in table else {}
     names = short_names([*means.index, *means.columns], 24)
     columns = [names[name] + (f" ({objects[name]:,.0f})" if name in objects else "") for name in map(str, means)]
@@ -120,6 +124,12 @@ def _square(table: pd.DataFrame, column: str, taxonomy: Taxonomy | None) -> pd.D
     return square.rename(columns={"": _NO_OBJECT})
 
 
+def _like(square: pd.DataFrame, table: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """A column at the places of `square` (assigned × true), NaN where it has nothing."""
+    values = table.assign(value=numbers(table, column)).groupby(["assigned", "true"], observed=True)["value"].first()
+    return values.unstack().reindex(index=square.index, columns=square.columns).to_numpy(dtype=float)
+
+
 def _start(ax: Axes | None, shape: tuple[int, int]) -> Axes:
     """Axes large enough for a matrix of this shape."""
     n_rows, n_columns = shape
@@ -128,7 +138,7 @@ def _start(ax: Axes | None, shape: tuple[int, int]) -> Axes:
 
 def _matrix(
     ax: Axes, shades: NDArray[np.float64], values: NDArray[np.float64], form: str, bar_words: str, *, top: float
-) -> None:
+) -> Any:
     """A shaded matrix (n_rows, n_columns) with its numbers; cells without a shade stay white."""
     mesh = ax.pcolormesh(
         np.ma.masked_invalid(shades), cmap=SEQUENTIAL, vmin=0, vmax=top, edgecolors="#f2f2f2", linewidth=0.6
@@ -137,6 +147,17 @@ def _matrix(
     bar.set_label(bar_words, fontsize=SMALL + 1)
     bar.ax.tick_params(labelsize=SMALL)
     write_cells(ax, shades, mesh, form, numbers_shown=values)
+    return mesh
+
+
+def _write_intervals(
+    ax: Axes, mesh: Any, shades: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> None:
+    """Intervals in the cells of a matrix (n_rows, n_columns), small, below the numbers."""
+    for row, column in zip(*np.nonzero(np.isfinite(shades) & np.isfinite(low) & np.isfinite(high)), strict=True):
+        words = f"{low[row, column]:.1f}–{high[row, column]:.1f}"
+        color = ink_on(mesh, shades[row, column])
+        ax.text(column + 0.5, row + 0.96, words, ha="center", va="bottom", fontsize=TINY, color=color, in_layout=False)
 
 
 def _name_cells(ax: Axes, rows: list[str], columns: list[str]) -> None:

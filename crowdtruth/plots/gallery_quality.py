@@ -108,7 +108,7 @@ def draw_anchor_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator
         ax = confusion.raters_per_object(rows, taxonomy=taxonomy)
         title = "How many raters find the typical X, and what do they call it?"
         name = file_name("anchor_confusion", of["cohort"], of["condition"])
-        yield Drawn(name, ax.figure, title, _of_one(tables, of))
+        yield Drawn(name, ax.figure, title, joined([_of_one(tables, of), interval_words(rows)]))
 
 
 def draw_ease(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
@@ -142,7 +142,7 @@ def draw_segmented(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]
             file_name("segmented", first, second),
             ax.figure,
             "Are more suggestions right under one condition?",
-            "a point is a FOV",
+            joined(["a point is a FOV, a cross all of them", interval_words(table)]),
         )
 
 

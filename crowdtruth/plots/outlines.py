@@ -1,5 +1,6 @@
 """Figures of accepted suggestions: are their outlines right, and do raters agree? (Figures 4c, S5)"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,12 @@ def _violin(ax: Axes, values: np.ndarray, place: float, look: Look) -> None:
 def segmented_scatter(table: pd.DataFrame, *, first: str, second: str, ax: Axes | None = None) -> Axes:
     """Share of objects whose accepted suggestion is right, under two conditions: a point for each FOV. (Figure S5a)
 
+    The share over all FOVs is a cross of its two intervals.
+
     Parameters
     ----------
-    table : rows of ``segmented.csv`` of one or more cohorts; cohort, condition, fov, n_anchors, proportion
+    table : rows of ``segmented.csv`` of one or more cohorts
+        cohort, condition, fov (empty: all), n_anchors, proportion, low, high.
     first, second : conditions of the x and of the y axis
     ax : default: those of a new figure
 
@@ -103,7 +107,7 @@ def segmented_scatter(table: pd.DataFrame, *, first: str, second: str, ax: Axes 
     'share of objects with a right suggestion, B'
     """
     checked(table, ["cohort", "condition", "fov", "n_anchors", "proportion"], "segmented")
-    both = _paired(table, ["cohort", "fov"], ["proportion", "n_anchors"], first, second)
+    both = _paired(table[table["fov"] != ""], ["cohort", "fov"], ["proportion", "n_anchors"], first, second)
     ax = _square(ax, "share of objects with a right suggestion", first, second)
     if nothing_to_draw(ax, both, "proportion_first"):
         return ax
@@ -114,9 +118,22 @@ def segmented_scatter(table: pd.DataFrame, *, first: str, second: str, ax: Axes 
         ax.scatter(numbers(rows, "proportion_first"), numbers(rows, "proportion_second"), marker=look.marker,
                    s=10 + 190 * numbers(rows, "n_anchors_first") / most, color=look.color, edgecolor="black",
                    linewidth=0.5, alpha=0.6, label=f"{cohort}: {len(rows)} FOVs")  # fmt: skip
+    if {"low", "high"} <= {*table}:
+        columns = ["proportion", "low", "high"]
+        for row in _paired(table[table["fov"] == ""], ["cohort"], columns, first, second).to_dict("records"):
+            _cross(ax, row, looks[row["cohort"]])
     ax.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     ax.legend(loc="upper left", title=f"area: objects, up to {most:.0f}", markerscale=0.5)
     return ax
+
+
+def _cross(ax: Axes, row: Mapping[Any, Any], look: Look) -> None:
+    """The intervals of a share under two conditions, across each other; light below, to be seen over points."""
+    for color, width in (("white", 4.5), (look.edge, 2.2)):
+        ax.hlines(row["proportion_second"], row["low_first"], row["high_first"], color=color, linewidth=width, zorder=3)
+        ax.vlines(
+            row["proportion_first"], row["low_second"], row["high_second"], color=color, linewidth=width, zorder=3
+        )
 
 
 @styled

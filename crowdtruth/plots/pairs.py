@@ -138,14 +138,17 @@ def write_cells(
     size = min(SMALL, max(TINY, 260 / max(shades.shape)))
     shown = shades if numbers_shown is None else numbers_shown
     for row, column in zip(*np.nonzero(np.isfinite(shades)), strict=True):
-        color = GREY
-        if mesh is not None:
-            red, green, blue, _ = mesh.cmap(float(mesh.norm(shades[row, column])))
-            color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+        color = GREY if mesh is None else ink_on(mesh, shades[row, column])
         words = form.format(shown[row, column])
         if ".2f" in form:
             words = short_number(shown[row, column])
         ax.text(column + 0.5, row + 0.5, words, ha="center", va="center", fontsize=size, color=color, in_layout=False)
+
+
+def ink_on(mesh: Any, shade: float) -> str:
+    """Black or white, whichever is legible on a shade of a mesh."""
+    red, green, blue, _ = mesh.cmap(float(mesh.norm(shade)))
+    return "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
 
 
 def _name_raters(ax: Axes, raters: pd.DataFrame) -> None:

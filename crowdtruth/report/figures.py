@@ -24,7 +24,10 @@ _CAPTIONS: Mapping[str, tuple[str, str]] = {
     "ease": ("raters", "How many objects are marked by at least so many raters."),
     "self_agreement": ("suggestions", "Agreement of each rater with themselves in another round; a point is a rater."),
     "proportion_clicked": ("suggestions", "Share of marks that are accepted suggestions; a point is a rater."),
-    "segmented": ("suggestions", "Share of objects whose accepted outline is inferred to be right; a point is a FOV."),
+    "segmented": (
+        "suggestions",
+        "Share of objects whose accepted outline is inferred to be right; a point is a FOV, a cross all of them.",
+    ),
     "outlines": ("suggestions", "Overlap of accepted outlines with traced ones."),
     "outlines_joint": ("suggestions", "Overlap of accepted outlines with traced ones, by two measures."),
     "redundancy": ("redundancy", "How good inferred labels are with fewer raters per FOV; bands hold 95 % of draws."),
