@@ -18,8 +18,8 @@ from crowdtruth.report.words import (
     group_words,
     joined,
     median,
+    median_estimate,
     number,
-    percent,
     signed_estimate,
 )
 from crowdtruth.resampling import bootstrap
@@ -95,8 +95,8 @@ def _self_words(first: str, second: str, kappas: list[float]) -> str:
         return ""
     level = agreement_level(min(median(kappas), 1.0))
     return (
-        f"Between {first} and {second} the middle rater's agreement with themselves is {level} "
-        f"(kappa {number(median(kappas))}; {counted(len(kappas), 'rater')})."
+        f"Between {first} and {second} the middle rater's agreement with themselves is {level}: "
+        f"kappa {median_estimate(kappas)}, {counted(len(kappas), 'rater')}."
     )
 
 
@@ -105,17 +105,23 @@ def _of_cohort(name: str, raters: list[dict[str, Any]]) -> dict[str, Any]:
     own = [row for row in raters if row["cohort"] == name]
     known = [row["estimate"].value for row in own if row["estimate"].is_known]
     span = f"{number(min(known))} to {number(max(known))}" if known else "–"
-    clicked = number(100 * median([row["clicked"] for row in own]), 0)
-    return {"cohort": name, "n_raters": len(known), "median": number(median(known)), "span": span, "clicked": clicked}
+    clicked = _in_hundred(median_estimate([row["clicked"] for row in own]))
+    return {"cohort": name, "n_raters": len(known), "median": median_estimate(known), "span": span, "clicked": clicked}
+
+
+def _in_hundred(share: Estimate) -> str:
+    """A share with its interval, out of a hundred."""
+    interval = f" ({number(100 * share.low, 0)} to {number(100 * share.high, 0)})" if share.has_interval else ""
+    return number(100 * share.value, 0) + interval
 
 
 def _clicks(entries: list[dict[str, Any]]) -> list[str]:
     """How many of their marks the middle rater accepts from suggestions, under each condition that has some."""
-    shares = {entry["second"]: median([row["clicked"] for row in entry["raters"]]) for entry in entries}
+    shares = {entry["second"]: median_estimate([row["clicked"] for row in entry["raters"]]) for entry in entries}
     return [
-        f"Under {condition} {percent(share)} of the middle rater's marks are accepted suggestions."
+        f"Under {condition} {_in_hundred(share)} of 100 marks of the middle rater are accepted suggestions."
         for condition, share in shares.items()
-        if share > 0
+        if share.value > 0
     ]
 
 

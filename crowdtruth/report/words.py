@@ -183,3 +183,25 @@ def median(values: Sequence[float] | pd.Series) -> float:
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     return float(np.median(known)) if len(known) else nan
+
+
+def median_estimate(values: Sequence[float]) -> Estimate:
+    """The median of raters with its 95 % interval over raters; none of fewer than six.
+
+    The interval reaches from the k-th smallest to the k-th largest value, with the largest k for which it misses the
+    median of all such raters in at most 5 % of samples, whatever their distribution (the interval of the sign test).
+
+    Examples
+    --------
+    >>> str(median_estimate([0.5, 0.1, 0.4, 0.3, 0.2, nan, 0.6])), str(median_estimate([0.5, 0.7]))
+    ('0.35 (0.10 to 0.60)', '0.60 (no interval)')
+    >>> str(median_estimate([n / 100 for n in range(1, 100)]))
+    '0.50 (0.40 to 0.60)'
+    """
+    from scipy.special import bdtr
+
+    known = np.sort([value for value in values if isfinite(value)])
+    n = len(known)
+    k = int((bdtr(np.arange(n), n, 0.5) <= 0.025).sum())  # chance of less than k heads in n throws: at most 2.5 %
+    bounds = (float(known[k - 1]), float(known[n - k])) if k else (nan, nan)
+    return Estimate(median(values), *bounds)
