@@ -100,13 +100,19 @@ def _annotation(row: Mapping[Any, Any], number: int, image: int, category_of: Ma
         "probabilities": {name: row[f"{_PROBABILITY}{name}"] for name in category_of},
         "p_ambiguous": row["p_ambiguous"],
     }
-    ring = _ring(row)
+    ring = ring_of(row)
     return entry | ({"segmentation": [[value for point in ring for value in point]]} if ring else {})
 
 
-def _ring(row: Mapping[Any, Any]) -> list[list[float]]:
-    """The points x, y of an outline; none where it is empty."""
-    if not row["coords_x"]:
+def ring_of(row: Mapping[Any, Any]) -> list[list[float]]:
+    """The points x, y of the outline in a row of a table; none where it is empty or missing.
+
+    Examples
+    --------
+    >>> ring_of({"coords_x": "0,2,2", "coords_y": "0,0,1.5"})
+    [[0, 0], [2, 0], [2, 1.5]]
+    """
+    if pd.isna(row["coords_x"]) or not row["coords_x"]:
         return []
     x, y = (json.loads(f"[{row[name]}]") for name in ("coords_x", "coords_y"))
     return [list(point) for point in zip(x, y, strict=True)]
@@ -133,7 +139,7 @@ def geojson_writer(path: Path, class_names: Sequence[str], colors: Mapping[str, 
 def _feature(row: Mapping[Any, Any], class_names: Sequence[str], colors: Mapping[str, Color]) -> dict[str, Any]:
     """One object as QuPath has it: its outline, or its box where there is none."""
     xmin, ymin, xmax, ymax = (row[name] for name in CORNERS)
-    ring = _ring(row) or [[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]]
+    ring = ring_of(row) or [[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]]
     measurements = {"objectness": row["objectness"]}
     measurements |= {f"probability {name}": row[f"{_PROBABILITY}{name}"] for name in class_names}
     return {
