@@ -38,7 +38,7 @@ def judge(work: Work) -> Tables:
         )
         inferred = label_outcomes(reference, truth=truth, **comparison)
         found["raters"].append(rater_accuracy(judged, raters, **work.bootstrap).assign(grouping=level))
-        found["rater_confusion"].append(rater_confusion(judged, raters))
+        found["rater_confusion"].append(rater_confusion(judged, raters, **work.bootstrap))
         found["accuracy"].append(label_accuracy(inferred, **work.bootstrap))
     return _joined(found)
 
@@ -48,9 +48,10 @@ def count_raters(work: Work) -> Tables:
     found: dict[str, list[pd.DataFrame]] = {"anchor_confusion": [], "ease": []}
     for level in dict.fromkeys([*work.setting.levels, RAW]):
         labels, grouping = labels_of_anchors(work, level), work.setting.grouping(level)
-        asked: dict[str, Any] = {"assignments": assignments_of(work), "raters": work.study.raters}
-        found["anchor_confusion"].append(anchor_confusion(labels, work.table("ratings"), grouping=grouping, **asked))
-        found["ease"].append(ease_of_detection(labels, work.table("ratings"), level=level, **asked, **work.bootstrap))
+        ratings = work.table("ratings")
+        asked: dict[str, Any] = {"assignments": assignments_of(work), "raters": work.study.raters, **work.bootstrap}
+        found["anchor_confusion"].append(anchor_confusion(labels, ratings, grouping=grouping, **asked))
+        found["ease"].append(ease_of_detection(labels, ratings, level=level, **asked))
     return _joined(found)
 
 

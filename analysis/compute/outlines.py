@@ -6,7 +6,7 @@ from crowdtruth.outlines import compare_outlines, segmented_objects
 
 
 def look_at_outlines(work: Work) -> Tables:
-    """Overlap of clicked and traced outlines of the judge's objects, and the share of right suggestions by FOV.
+    """Overlap of clicked and traced outlines of the judge's objects, and the share of right suggestions.
 
     As in the paper the share is of the objects of the control, so that it is of the same objects in every condition.
     """
@@ -17,4 +17,5 @@ def look_at_outlines(work: Work) -> Tables:
     outlines = compare_outlines(objects, work.table("members"), study.annotations, study.raters)
     of_control = set(real.loc[real["condition"] == setting.control, "anchor"])
     same = truth.assign(is_object=truth["anchor"].isin(of_control)) if setting.control else truth
-    return {"outlines": outlines, "segmented": segmented_objects(same[same["condition"] != setting.control])}
+    suggested = same[same["condition"] != setting.control]
+    return {"outlines": outlines, "segmented": segmented_objects(suggested, **work.bootstrap)}
