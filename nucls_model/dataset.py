@@ -26,6 +26,8 @@ from nucls_model.labelled import LabelledFovs
 
 Transform = Callable[[Tensor, Target, torch.Generator], tuple[Tensor, Target]]
 
+_FARTHEST = 1_000_000  # pixels; a line is drawn pixel by pixel, also where nobody sees it
+
 
 class FovDataset(Dataset):
     """Images and targets of some labelled FOVs.
@@ -192,7 +194,7 @@ def rasterise(x: ArrayLike, y: ArrayLike, height: int, width: int) -> NDArray[np
     Raises
     ------
     ValueError
-        If there is no point, or not as many x as y.
+        If there is no point, not as many x as y, or a point is absurdly far away.
 
     Examples
     --------
@@ -201,21 +203,18 @@ def rasterise(x: ArrayLike, y: ArrayLike, height: int, width: int) -> NDArray[np
            [0, 1, 1, 1, 0],
            [0, 0, 0, 0, 0]])
     """
-    from PIL import Image, ImageDraw
+    from skimage.draw import line, polygon
 
-    points = np.rint(np.column_stack([x, y])).astype(np.int64)
-    if not len(points):
-        raise ValueError("an outline has at least one point, got none")
+    points = np.rint(np.column_stack([x, y]))
+    if not len(points) or not (np.abs(points) < _FARTHEST).all():
+        raise ValueError(f"an outline has points, less than {_FARTHEST:,} pixels away; got {len(points)} points")
+    columns, rows = points.astype(np.int64).T
     mask = np.zeros((height, width), dtype=bool)
-    left, top = np.clip(points.min(axis=0), 0, [width, height])
-    right, bottom = np.clip(points.max(axis=0) + 1, 0, [width, height])
-    if right <= left or bottom <= top:
-        return mask
-    canvas = Image.new("1", (int(right - left), int(bottom - top)))  # as large as the object, not as the image
-    draw = ImageDraw.Draw(canvas)
-    corners = [tuple(point) for point in (points - [left, top]).tolist()]
-    draw.polygon(corners, fill=1, outline=1) if len(corners) > 2 else draw.line(corners * 2, fill=1)
-    mask[top:bottom, left:right] = np.asarray(canvas)
+    mask[polygon(rows, columns, shape=mask.shape)] = True
+    edges = zip(rows, columns, np.roll(rows, -1), np.roll(columns, -1), strict=True)
+    drawn = np.concatenate([line(*edge) for edge in edges], axis=1)  # (2, n_pixels)
+    is_seen = ((drawn >= 0) & (drawn < [[height], [width]])).all(axis=0)
+    mask[tuple(drawn[:, is_seen])] = True
     return mask
 
 

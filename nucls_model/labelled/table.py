@@ -137,7 +137,7 @@ def labelled_fovs(
     kept = ~fovs["fov"].isin(found).to_numpy()
     table = fovs.reindex(columns=_FOVS).assign(image=[str(path) for path in paths])[kept].reset_index(drop=True)
     table[["width", "height"]] = np.array([sizes[fov] for fov in table["fov"]], dtype=np.int64)
-    table = table.fillna({"slide": "", "hospital": ""})
+    table = table.astype({"slide": "str", "hospital": "str"}).fillna({"slide": "", "hospital": ""})
     objects, lost = _cut_to_images(objects[~objects["fov"].isin(found).to_numpy()], table)
     columns = [*_OBJECTS, *(f"{PROBABILITY}{name}" for name in (*class_names, AMBIGUOUS)), *OUTLINE]
     objects = objects[columns].assign(has_outline=objects["coords_x"] != "")
