@@ -263,6 +263,17 @@ def test_figures_of__confusions_and_ease_are_of_the_same_condition() -> None:
     assert len({name.split("-")[-1] for name in names}) == 1
 
 
+def test_figures_of__inferred_labels_are_not_counted_with_the_raters_of_their_cohort() -> None:
+    table = TABLES["rater_confusion"].query("cohort == 'P' and condition == 'E'")
+    labels = table[table["who"] == "P.1"].assign(who="P")
+    (alone,) = dict(figures_of({"rater_confusion": table})).values()
+    (both,) = dict(figures_of({"rater_confusion": pd.concat([labels, table], ignore_index=True)})).values()
+    assert [text.get_text() for text in alone.axes[0].texts] == [text.get_text() for text in both.axes[0].texts]
+    (of_union,) = dict(figures_of({"rater_confusion": labels})).values()
+    assert "inferred labels" in of_union.get_supxlabel()
+    assert "inferred labels" not in both.get_supxlabel()
+
+
 def test_figures_of__overview_of_agreement_is_at_the_threshold_asked_for() -> None:
     only = {"agreement": TABLES["agreement"].query("cohort == 'P' and condition == 'E'")}
     notes = [

@@ -93,12 +93,14 @@ def _roc_by_condition(of: dict[str, str], rows: pd.DataFrame, accuracy: pd.DataF
 
 
 def draw_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
-    """What they called X. (Figures 3c, S7a)"""
+    """What they called X: the raters of a cohort, or the labels inferred for a union. (Figures 3c, S7a)"""
     keys = ["cohort", "condition", "reference", "grouping"]
     for of, rows in each_of(leading_grouping(tables["rater_confusion"], taxonomy), keys):
-        ax = confusion.confusion_of_labels(rows, taxonomy=taxonomy)
+        of_raters = rows[rows["who"] != rows["cohort"]]
+        ax = confusion.confusion_of_labels(of_raters if len(of_raters) else rows, taxonomy=taxonomy)
         title = "What is the true class of what they called X?"
-        yield Drawn(file_name("confusion", of["cohort"], of["condition"]), ax.figure, title, _of_one(tables, of))
+        note = joined([_of_one(tables, of), "" if len(of_raters) else "inferred labels"])
+        yield Drawn(file_name("confusion", of["cohort"], of["condition"]), ax.figure, title, note)
 
 
 def draw_anchor_confusion(tables: Tables, taxonomy: Taxonomy | None) -> Iterator[Drawn]:
