@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nucls_model.config import NuclsConfig
+from nucls_model.sampling import draw_fovs
 
 _FOVS, _IMAGE, _MODEL = 0, 1, 2  # streams of random numbers: which FOVs, how each is changed, which proposals count
 
@@ -75,7 +76,7 @@ def draws_of(update: int, *, weights: Tensor, batch_size: int, seed: int) -> tup
     [1, 1]
     """
     generator = spawned_generator(seed, _FOVS, update)
-    places = torch.multinomial(weights.double(), batch_size, replacement=True, generator=generator)
+    places = draw_fovs(weights, batch_size, generator)
     return tuple(Draw(place, spawned_seed(seed, _IMAGE, update, n)) for n, place in enumerate(places.tolist()))
 
 
