@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Color = tuple[float, float, float]
 
 _HEMATOXYLIN = (0.62, 0.70, 0.36)
-_EOSIN = (0.2, 0.87, 0.45)
+_EOSIN = (0.21, 0.86, 0.47)
 _STREAM = 1  # of the generators of hospitals; those of FOVs are others
 
 

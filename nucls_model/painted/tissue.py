@@ -42,16 +42,22 @@ def lay_tissue(
     """
     share = _bed_shares(shape, centres, np.array(beds, object), scale, rng)
     patches = smooth_noise(shape, 45 * scale, rng)
+    strands = fibres(shape, angle, scale, rng)
     laid = np.stack(
         [
-            _stroma(shape, angle, scale, rng),
+            _stroma(strands, scale, rng),
             _nest(shape, centres[np.array(beds, object) == "nest"], scale, rng),
             _loose(shape, patches, scale, rng),
         ]
     )  # (n_beds, height, width, 2)
     amounts = np.einsum("bhw,bhws->hws", share, laid)
-    bare = np.clip(patches - (1.5 + 0.4 * share[1] - 0.5 * share[2]), 0, 0.4) / 0.4
-    return amounts * (1 - 0.92 * bare)[..., None]
+    return amounts * (1 - 0.92 * _bare(share, patches, strands, scale, rng))[..., None]
+
+
+def _bare(share: Field, patches: Field, strands: Field, scale: float, rng: Generator) -> Field:
+    """Where there is no tissue, (height, width), 0 to 1: tears along fibres, gaps in loose tissue, few in nests."""
+    gaps = patches - 0.45 * share[0] * strands + 0.7 * share[2] * smooth_noise(patches.shape, 14 * scale, rng)
+    return np.clip((gaps - (1.55 + 0.4 * share[1] - 0.4 * share[2])) / 0.4, 0, 1)
 
 
 def _bed_shares(
@@ -72,12 +78,12 @@ def _bed_shares(
     return weight / weight.sum(axis=0)
 
 
-def _stroma(shape: tuple[int, int], angle: float, scale: float, rng: Generator) -> Field:
+def _stroma(strands: Field, scale: float, rng: Generator) -> Field:
     """Collagen: eosin in wavy fibres, pale between them."""
-    strands = fibres(shape, angle, scale, rng) + 0.35 * smooth_noise(shape, 2 * max(scale, 0.5), rng)
-    bundles = smooth_noise(shape, 38 * scale, rng)
-    eosin = 0.62 * np.exp(0.34 * strands + 0.22 * bundles)
-    return np.stack([0.13 * np.exp(0.3 * bundles), np.minimum(eosin, 1.7)], axis=2)
+    fine = strands + 0.35 * smooth_noise(strands.shape, 2 * max(scale, 0.5), rng)
+    bundles = smooth_noise(strands.shape, 38 * scale, rng)
+    eosin = 0.6 * np.exp(0.34 * fine + 0.22 * bundles)
+    return np.stack([0.19 * np.exp(0.3 * bundles - 0.12 * fine), np.minimum(eosin, 1.6)], axis=2)
 
 
 def _nest(shape: tuple[int, int], centres: NDArray[np.float64], scale: float, rng: Generator) -> Field:
@@ -113,4 +119,4 @@ def _loose(shape: tuple[int, int], patches: Field, scale: float, rng: Generator)
     """Little of anything: pale, uneven, with some strands."""
     uneven = smooth_noise(shape, 9 * scale, rng) + 0.5 * smooth_noise(shape, 3 * max(scale, 0.4), rng)
     eosin = 0.34 * np.exp(0.42 * uneven - 0.35 * patches)
-    return np.stack([0.16 * np.exp(0.3 * uneven), np.minimum(eosin, 1.3)], axis=2)
+    return np.stack([0.24 * np.exp(0.35 * uneven), np.minimum(eosin, 1.3)], axis=2)

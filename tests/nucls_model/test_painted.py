@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from crowdtruth.checks import CORNERS
 from crowdtruth.files import WriteError
@@ -140,17 +141,20 @@ def test_draw_outline__touches_all_four_sides_of_its_box(name, width, height, fa
 
 
 @given(st.integers(-20, 60), st.integers(-20, 60), st.integers(0, 99))
-def test_cut__leaves_the_pixels_in_the_picture(x, y, seed) -> None:
+def test_cut__leaves_the_part_in_the_picture_within_a_pixel(x, y, seed) -> None:
     box = np.array([x, y, x + 30, y + 24], float)
     points = draw_outline(box, LOOKS["macrophage"], True, np.random.default_rng(seed))
     left = cut(points, 50, 40)
     whole = rasterise(*points.T, 40, 50)
     if not len(left):
-        assert whole.sum() < 30  # a sliver at most
+        assert not binary_erosion(whole).any()  # a line of pixels at most
         return
     assert (left >= 0).all()
     assert (left <= [49, 39]).all()
-    assert (rasterise(*left.T, 40, 50) != whole).sum() <= 6  # where the edge crosses between whole pixels
+    kept = rasterise(*left.T, 40, 50)  # where the edge crosses between whole pixels, the outline moves a little
+    square = np.ones((3, 3))
+    assert (kept <= binary_dilation(whole, square)).all()
+    assert (binary_erosion(whole, square, border_value=1) & ~kept).sum() <= 3  # in a corner of the picture, or a sliver
 
 
 # Pictures
