@@ -26,6 +26,9 @@ SMALLEST_FOV = 32
 SIZE_TOLERANCE = 1
 """Pixels by which the sizes of an image, its mask and its table may differ; in the published set they do."""
 
+MASK_LIMIT = 1 << 31
+"""Bytes of the masks of one FOV, a byte per pixel and outlined object."""
+
 _FOVS = ["fov", "slide", "hospital", "image", "width", "height"]
 _OBJECTS = ["fov", *CORNERS, "label", "p_exists"]
 
@@ -131,6 +134,7 @@ def labelled_fovs(
     found = {fov: size for fov, size in sizes.items() if isinstance(size, str)} | dict(problems or {})
     found |= {fov: words for fov, words in _wrong_sizes(fovs, sizes).items() if fov not in found}
     found |= {fov: words for fov, words in _boxes_outside(objects, sizes).items() if fov not in found}
+    found |= {fov: words for fov, words in _too_large(objects, sizes).items() if fov not in found}
     left_out = [f"FOV {fov!r} is left out: {words}" for fov, words in found.items()]
     if len(found) == len(fovs):
         raise StudyError("\n  ".join([f"{folder}: none of {len(fovs):,} FOVs can be learned from", *left_out[:20]]))
@@ -193,6 +197,19 @@ def _boxes_outside(objects: pd.DataFrame, sizes: Mapping[str, tuple[int, int] | 
             wrong[str(fov)] = (
                 f"{outside.sum()} of {len(boxes)} boxes lie outside of its {size[0]} × {size[1]} pixels, "
                 f"the first is {box}"
+            )
+    return wrong
+
+
+def _too_large(objects: pd.DataFrame, sizes: Mapping[str, tuple[int, int] | str]) -> dict[str, str]:
+    """FOVs whose masks would fill the memory: pixels times outlined objects."""
+    n_outlines = (objects["coords_x"] != "").groupby(objects["fov"]).sum()
+    wrong = {}
+    for fov, size in sizes.items():
+        n = int(n_outlines.get(fov, 0))
+        if not isinstance(size, str) and n * size[0] * size[1] > MASK_LIMIT:
+            wrong[fov] = (
+                f"{n:,} outlines in {size[0]} × {size[1]} pixels are too much for one FOV: cut it into smaller ones"
             )
     return wrong
 

@@ -1,4 +1,6 @@
+import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -117,14 +119,35 @@ def test_fold_rows__says_what_is_wrong(slides: str, words: str) -> None:
         fold_rows(Fold(1, ("a",), ("b",)), pd.DataFrame({"slide": list(slides)}))
 
 
+@pytest.fixture
+def single_rater_slides(data_dir: Path) -> pd.DataFrame:
+    """Slide and hospital of each FOV of the published single-rater set."""
+    with closing(sqlite3.connect(data_dir / "nucls_single_rater" / "single_rater_boxes.sqlite")) as database:
+        names = [name for (name,) in database.execute("SELECT slide_name FROM fov_meta")]
+    return pd.DataFrame({"slide": names, "hospital": [name.split("-")[1] for name in names]})
+
+
 @pytest.mark.data
-def test_assign_folds__big_hospitals_of_the_single_rater_set_have_nine_slides_or_more(data_dir: Path) -> None:
+def test_assign_folds__big_hospitals_of_the_single_rater_set_have_nine_slides_or_more(
+    single_rater_slides: pd.DataFrame,
+) -> None:
     # the paper's "small: fewer than 9 patients" and the program's "not among the five largest" agree
-    with sqlite3.connect(data_dir / "nucls_single_rater" / "single_rater_boxes.sqlite") as database:
-        names = [name for (name,) in database.execute("SELECT DISTINCT slide_name FROM fov_meta")]
-    database.close()
-    table = assign_folds(pd.DataFrame({"slide": names, "hospital": [name.split("-")[1] for name in names]}))
+    table = assign_folds(single_rater_slides)
     n_slides = table.groupby(["type", "hospital"]).size()
     assert len(table) == 113
     assert set(n_slides["big"].index) == {"A2", "BH", "D8", "E2", "EW"}
     assert n_slides["big"].min() == 9 > n_slides["small"].max()
+
+
+@pytest.mark.data
+def test_assign_folds__of_the_single_rater_set_are_those_in_the_docs(single_rater_slides: pd.DataFrame) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "methods" / "detector_data.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d) \| (.*?) \| (.*?) \| (\d+) \| (\d+) \|", page, flags=re.MULTILINE)
+    table = assign_folds(single_rater_slides)
+    expected = []
+    for fold, rows in table.groupby("fold"):
+        n_slides = rows.groupby(["type", "hospital"]).size()
+        big, small = (", ".join(f"{name} ({n})" for name, n in n_slides[kind].items()) for kind in ("big", "small"))
+        n_fovs = single_rater_slides["slide"].isin(rows["slide"]).sum()
+        expected.append((str(fold), big, small, str(len(rows)), str(n_fovs)))
+    assert told == expected

@@ -160,6 +160,17 @@ def test_read_nucls_folder__an_object_hardly_in_the_image_is_left_out_and_said(t
     assert any("1 objects with less than a pixel in the image" in note for note in labelled.notes)
 
 
+def test_read_nucls_folder__an_fov_whose_masks_fill_the_memory_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nucls_model.labelled.table.MASK_LIMIT", 64 * 64)
+    good = write_fov(tmp_path, 0)
+    write_fov(tmp_path, 1, rows=(POLYLINE, POLYLINE))
+    labelled = read_nucls_folder(tmp_path)
+    assert labelled.fovs["fov"].tolist() == [good]
+    assert any("2 outlines in 64 × 64 pixels are too much" in note for note in labelled.notes)
+
+
 # --- outlines from masks
 
 
