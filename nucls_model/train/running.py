@@ -21,7 +21,7 @@ from nucls_model.train.batches import TrainingData
 from nucls_model.train.folders import RECORD, open_folder, training_record
 from nucls_model.train.loop import Descent, train_model
 from nucls_model.train.processes import Processes, joined_processes
-from nucls_model.train.schedule import phases_of
+from nucls_model.train.schedule import check_divides, phases_of
 from nucls_model.transforms import training_transform
 from nucls_model.weights import load_backbone, write_model
 
@@ -89,12 +89,13 @@ def train_detector(
         record = training_record(
             labelled, places, config, seed=seed, passes=passes, backbone=backbone, origin=origin or {}
         ) | {"device": str(processes.device), "processes": processes.count}
+        check_divides(config.batch_size, passes)
+        data = training_data(labelled, places, config)
+        model = _new_model(config, labelled.class_names, seed, backbone).to(processes.device)
+        descent = _descent(config, means, processes)
         if processes.is_first:
             open_folder(out, record, is_resumed=is_resumed)
         processes.wait()
-        model = _new_model(config, labelled.class_names, seed, backbone).to(processes.device)
-        descent = _descent(config, means, processes)
-        data = training_data(labelled, places, config)
         train_model(
             model,
             data,

@@ -91,20 +91,30 @@ def split_evenly(draws: Sequence[Draw], n_parts: int) -> list[tuple[Draw, ...]]:
     Raises
     ------
     ValueError
-        If they do not divide: the mean of the passes' gradients would not be the gradient of the whole.
+        If they do not divide.
 
     Examples
     --------
     >>> [len(part) for part in split_evenly([Draw(0, 0)] * 4, 2)]
     [2, 2]
     """
-    size, rest = divmod(len(draws), n_parts)
-    if rest or not size:
+    check_divides(len(draws), n_parts)
+    size = len(draws) // n_parts
+    return [tuple(draws[start : start + size]) for start in range(0, len(draws), size)]
+
+
+def check_divides(batch_size: int, n_parts: int) -> None:
+    """Raise if a batch does not part evenly: the mean of the passes' gradients would not be that of the images.
+
+    Raises
+    ------
+    ValueError
+    """
+    if batch_size % n_parts or not batch_size:
         raise ValueError(
-            f"a batch of {len(draws)} images does not divide into {n_parts} equal forward passes "
+            f"a batch of {batch_size} images does not divide into {n_parts} equal forward passes "
             "(processes × accumulated passes)"
         )
-    return [tuple(draws[start : start + size]) for start in range(0, len(draws), size)]
 
 
 def spawned_seed(seed: int, *path: int) -> int:

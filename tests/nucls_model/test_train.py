@@ -8,38 +8,24 @@ import pytest
 import torch
 from torch import nn
 
-from crowdtruth.parallel import Silent, reporting_to
+from crowdtruth.parallel import reporting_to
 from nucls_model.train.batches import Part, parts_of_updates
 from nucls_model.train.checkpoints import read_checkpoint
 from nucls_model.train.log import TrainingDiverged
 from nucls_model.train.loop import take_step
 from nucls_model.train.schedule import Phase
-from tests.nucls_model.training_cases import ALONE, DESCENT, PHASES, tiny_data, tiny_detector, train_tiny
+from tests.nucls_model.training_cases import (
+    ALONE,
+    DESCENT,
+    PHASES,
+    Interrupted,
+    Told,
+    tiny_data,
+    tiny_detector,
+    train_tiny,
+)
 
 NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
-
-
-class Told(Silent):
-    """A reporter that remembers what was said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def say(self, message):
-        self.lines.append(message)
-
-
-class Interrupted(Silent):
-    """A reporter that is interrupted after some updates, as by Ctrl-C."""
-
-    def __init__(self, n_updates):
-        self.n_updates = n_updates
-
-    def track(self, items, description, total):
-        for n, item in enumerate(items):
-            if n == self.n_updates:
-                raise KeyboardInterrupt
-            yield item
 
 
 def assert_equal_weights(a: nn.Module, b: nn.Module) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from crowdtruth.parallel import Silent
 from nucls_model.instances import Target
 from nucls_model.train.batches import TrainingData
 from nucls_model.train.loop import Descent, train_model
@@ -15,6 +16,29 @@ from nucls_model.train.schedule import Phase
 ALONE = Processes(0, 1, torch.device("cpu"))
 PHASES = (Phase("detector", 0, 4, False), Phase("classifier", 4, 7, True))
 DESCENT = Descent(batch_size=4, learning_rate=0.05, momentum=0.9, weight_decay=5e-4)
+
+
+class Told(Silent):
+    """A reporter that remembers what was said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, message):
+        self.lines.append(message)
+
+
+class Interrupted(Silent):
+    """A reporter that is interrupted after some updates, as by Ctrl-C."""
+
+    def __init__(self, n_updates):
+        self.n_updates = n_updates
+
+    def track(self, items, description, total):
+        for n, item in enumerate(items):
+            if n == self.n_updates:
+                raise KeyboardInterrupt
+            yield item
 
 
 class TinyDetector(nn.Module):

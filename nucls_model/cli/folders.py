@@ -1,0 +1,72 @@
+"""What commands read and where they write: labels with what is to be said of them, folders that are no input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crowdtruth.files import write_json
+from crowdtruth.parallel import say
+from nucls_model.labelled import TARGETS, LabelledFovs, read_labelled
+
+RECORD = "run.json"
+
+
+def read_labels(
+    path: Path, level: str, *, targets: str | None = None, images: Path | None = None
+) -> tuple[LabelledFovs, dict[str, Any]]:
+    """The labels at a path, and where they come from; what their reader noted is said.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or `targets` is unknown, or given for labels that are what they are.
+    """
+    if targets is not None and targets not in TARGETS:
+        raise ValueError(f"--targets is one of {', '.join(TARGETS)}; got {targets!r}")
+    is_inferred = path.is_dir() and (path / RECORD).is_file()
+    if targets is not None and not is_inferred:
+        raise ValueError(f"--targets is for the result folder of 'crowdtruth run', which {path} is not")
+    labelled = read_labelled(path, level, targets=targets or TARGETS[0], images=images)  # type: ignore[arg-type]
+    for note in labelled.notes:
+        say(note)
+    return labelled, {"path": path.resolve().as_posix(), "targets": (targets or TARGETS[0]) if is_inferred else None}
+
+
+def check_apart(out: Path, *inputs: Path) -> None:
+    """Raise if a folder to write to is one that is read from, or inside of it.
+
+    Raises
+    ------
+    ValueError
+    """
+    target = out.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if source.is_dir() and (target == source or source in target.parents):
+            raise ValueError(f"--out {out} is {path} or inside of it; results are never written into what is read")
+
+
+def open_out(out: Path, command: str, *inputs: Path) -> None:
+    """Make a folder for the results of a command, or take the one it wrote before.
+
+    Raises
+    ------
+    ValueError
+        If it is an input, a file, or holds what another command wrote.
+    """
+    check_apart(out, *inputs)
+    if out.is_file():
+        raise ValueError(f"--out {out} is a file; give a folder")
+    holds_files = out.is_dir() and any(not file.name.startswith(".") for file in out.iterdir())
+    if holds_files and _command_of(out / RECORD) != command:
+        raise ValueError(f"--out {out} holds files that '{command}' did not write; give a new or empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json({"command": command}, out / RECORD)
+
+
+def _command_of(path: Path) -> str | None:
+    """Which command wrote a folder, by its record; None where nothing says so."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["command"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
