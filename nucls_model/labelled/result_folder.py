@@ -200,8 +200,9 @@ def _labels_at(results: _Results, grouping: Grouping) -> pd.Series:
     rated = results.ratings[results.ratings["label"] != ""]
     encoded = encode_ratings(rated[["anchor", "rater", "label"]], classes=classes)
     posterior = truth.set_index("anchor")[[f"{PROBABILITY}{name}" for name in classes]]
-    if absent := sorted({*encoded.items, *results.training["anchor"]} ^ {*posterior.index, *encoded.items}):
-        raise StudyError(f"{results.path}: truth.csv and training.csv do not fit: {quoted(absent)}")
+    rated_anchors, trained = set(encoded.items), set(results.training["anchor"])
+    if absent := sorted((rated_anchors | trained) - set(posterior.index) | trained - rated_anchors):
+        raise StudyError(f"{results.path}: ratings.csv, truth.csv and training.csv do not fit at {quoted(absent)}")
     labels = choose_labels(
         encoded,
         posterior.loc[list(encoded.items)].to_numpy(),
