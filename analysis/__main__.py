@@ -32,6 +32,9 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
     condition: Annotated[
         str | None, typer.Option(help="Of figures that show one; default: E, else the last with suggestions.")
     ] = None,
+    evaluations: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a detector's evaluations, of any number of folds; repeat.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of figures and tables.")] = OUT,
     format: Annotated[str, typer.Option(help="png, svg or pdf.")] = "png",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
@@ -46,6 +49,8 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
         python -m analysis all --quick
 
         python -m analysis all --study NUCLS_FOLDER --out out/nucls
+
+        python -m analysis table1 figS11 --evaluations FOLDER
     """
     from analysis.catalogue import PAGES, chosen_pages
     from analysis.running import make_pages
@@ -68,7 +73,15 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
         **(QUICK if quick else {}),
     )
     made = make_pages(
-        chosen_pages(pages), asked, out, study=study, reference=outside, quick=quick, suffix=f".{format}", jobs=jobs
+        chosen_pages(pages),
+        asked,
+        out,
+        study=study,
+        reference=outside,
+        evaluations=evaluations or (),
+        quick=quick,
+        suffix=f".{format}",
+        jobs=jobs,
     )
     typer.echo(made)
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from analysis.figures import agreement, confusions, detection, fields, redundancy, suggestions
-from analysis.page import Page
+from analysis.figures import agreement, confusions, detection, detector, fields, redundancy, suggestions
+from analysis.page import AnyPage, DetectorPage, Page
+from analysis.tables import detector as detector_tables
 from analysis.tables import tests
 
-_PAGES = (
+_PAGES: tuple[AnyPage, ...] = (
     Page(
         "fig3a", "Finding objects: raters and their inferred labels", ("judge", "curves"),
         ("curves", "areas", "areas_published", "raters", "rater_confusion"),
@@ -78,6 +79,36 @@ _PAGES = (
         "figS8", "How easily objects are found", ("raters",), ("ease",),
         confusions.pick_ease, confusions.draw_ease, ours=confusions.ours_ease,
     ),
+    DetectorPage(
+        "figS9", "What detectors are tested on", detector.pick_objects, detector.draw_objects, detector.why_no_objects,
+    ),
+    DetectorPage(
+        "figS10", "How a detector learned", detector.pick_progress, detector.draw_progress, detector.why_no_progress,
+    ),
+    DetectorPage(
+        "figS11", "What a detector takes for what",
+        detector.pick_confusion, detector.draw_confusion, detector.why_no_confusion,
+    ),
+    DetectorPage(
+        "table1", "The final detector on hospitals it never saw", detector_tables.pick_final,
+        why_not=detector_tables.why_no_final, pairs=detector_tables.pairs_final,
+    ),
+    DetectorPage(
+        "tableS3", "Boxes found by scale factor and backbone", detector_tables.pick_scales,
+        why_not=detector_tables.why_no_scales, pairs=detector_tables.pairs_scales,
+    ),
+    DetectorPage(
+        "tableS4", "The final detector by super-class", detector_tables.pick_classes,
+        why_not=detector_tables.why_no_classes, pairs=detector_tables.pairs_classes,
+    ),
+    DetectorPage(
+        "tableS5", "Configurations of the detector", detector_tables.pick_configurations,
+        why_not=detector_tables.why_no_configurations, pairs=detector_tables.pairs_configurations,
+    ),
+    DetectorPage(
+        "tableS6", "The final detector, trained on uncorrected labels", detector_tables.pick_uncorrected,
+        why_not=detector_tables.why_no_uncorrected, pairs=detector_tables.pairs_uncorrected,
+    ),
     Page(
         "tests", "Statistical tests", ("tests",), ("comparisons",), tests.pick_tests, why_not=tests.why_no_tests,
     ),
@@ -90,7 +121,7 @@ _PAGES = (
 PAGES = {page.name: page for page in _PAGES}
 
 
-def chosen_pages(names: Iterable[str]) -> list[Page]:
+def chosen_pages(names: Iterable[str]) -> list[AnyPage]:
     """The pages asked for, in the paper's order: by name, by figure (``fig3`` is 3a to 3e), or ``all``.
 
     Raises

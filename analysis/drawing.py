@@ -1,11 +1,13 @@
 """From computed tables to files: figures with their rows, printed values beside ours, and the index."""
 
+from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
-from analysis.page import Page
+from analysis.page import AnyPage, Page, Rows
 from analysis.paths import COMPARISON, FIGURES, INDEX, PUBLISHED_BESIDE, TABLES
 from analysis.published import as_markdown, beside
 from analysis.style import entitle
@@ -19,18 +21,33 @@ FORMATS = (".png", ".svg", ".pdf")
 def make_page(work: Work, page: Page, out: Path, suffix: str = ".png") -> pd.DataFrame:
     """Write a page: its figure or table, the rows it shows, and the paper's values beside ours, which are returned."""
     rows = page.pick({name: work.table(name) for name in page.tables}, work.setting)
-    folder = out / (TABLES if page.draw is None else FIGURES)
+    figure = None if page.draw is None else page.draw(rows, work.setting)
+    compared = beside(page.name, page.ours(rows, work.setting) if work.setting.is_paper else {})
+    compared = compared if work.setting.is_paper else compared[:0]
+    return write_page(page, rows, figure, compared, out=out, words=words_of(work), suffix=suffix)
+
+
+def write_page(
+    page: AnyPage, rows: Rows, figure: Figure | None, compared: pd.DataFrame, *, out: Path, words: str, suffix: str
+) -> pd.DataFrame:
+    """Write a figure (None: a table to read), its rows, and what is compared with the paper, which is returned.
+
+    Parameters
+    ----------
+    page : its name and title
+    rows : table by name
+    compared : the columns of `analysis.published.COLUMNS`
+    words : which data
+    """
+    folder = out / (TABLES if figure is None else FIGURES)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in rows.items():
         write_table(table, folder / f"{page.name}_{name}.csv")
-    if page.draw is None:
-        write_text(folder / f"{page.name}.md", _table_page(page, rows, words_of(work)))
+    if figure is None:
+        write_text(folder / f"{page.name}.md", _table_page(page.title, rows, words))
     else:
-        figure = page.draw(rows, work.setting)
-        entitle(figure, f"{_number(page.name)}. {page.title}", words_of(work))
+        entitle(figure, f"{_number(page.name)}. {page.title}", words)
         save_figure(figure, folder / f"{page.name}{suffix}")
-    compared = beside(page.name, page.ours(rows, work.setting) if work.setting.is_paper else {})
-    compared = compared if work.setting.is_paper else compared[:0]
     if len(compared):
         place = out / PUBLISHED_BESIDE
         place.mkdir(exist_ok=True)
@@ -44,7 +61,7 @@ def write_comparison(compared: pd.DataFrame, out: Path, data: str) -> None:
     write_text(out / COMPARISON, as_markdown(compared, data))
 
 
-def write_index(out: Path, data: str, made: dict[str, Page], skipped: dict[str, tuple[Page, str]]) -> None:
+def write_index(out: Path, data: str, made: Mapping[str, AnyPage], skipped: Mapping[str, tuple[AnyPage, str]]) -> None:
     """What was made of which data, and what was not, and why."""
     lines = [f"# Figures and tables of: {data}", "", "| page | what it shows | file |", "|---|---|---|"]
     for name, page in made.items():
@@ -72,10 +89,11 @@ def _number(name: str) -> str:
     return name.replace("fig", "Figure ") if name.startswith("fig") else name
 
 
-def _table_page(page: Page, rows: dict[str, pd.DataFrame], data: str) -> str:
+def _table_page(title: str, rows: Rows, data: str) -> str:
     """The tables of a page in Markdown."""
-    lines = [f"# {page.title}", "", f"Data: {data}.", ""]
+    lines = [f"# {title}", "", f"Data: {data}."]
     for table in rows.values():
+        lines += [""]
         lines += ["| " + " | ".join(table.columns) + " |", "|---" * len(table.columns) + "|"]
         lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table.itertuples(index=False)]
     return "\n".join([*lines, ""])

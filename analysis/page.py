@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.evaluations import Evaluations
 from analysis.setting import Setting
 
 Rows = Mapping[str, pd.DataFrame]
@@ -33,6 +34,25 @@ class Page:
     draw: Callable[[Rows, Setting], Figure] | None = None  # None: a table
     why_not: Callable[[Setting], str] = lambda _: ""  # why this study cannot have it; empty: it can
     ours: Callable[[Rows, Setting], dict[str, Measure]] = lambda _, __: {}  # key in published.toml -> value
+
+
+PAIR = ("published", "ours", "low", "high", "quantity", "source", "definition")
+"""Columns of what a page about detectors compares: the printed value, ours with its interval, the words for it."""
+
+
+@dataclass(frozen=True)
+class DetectorPage:
+    """One figure or table of the paper about detectors: made from evaluations, not from a study of raters."""
+
+    name: str  # as the command calls it
+    title: str
+    pick: Callable[[Evaluations], dict[str, pd.DataFrame]]
+    draw: Callable[[Rows], Figure] | None = None  # None: a table
+    why_not: Callable[[Evaluations], str] = lambda _: ""  # what the evaluations lack, if there are any
+    pairs: Callable[[Rows], pd.DataFrame] = lambda _: pd.DataFrame(columns=[*PAIR])  # printed values beside ours
+
+
+AnyPage = Page | DetectorPage
 
 
 def rows_where(table: pd.DataFrame, **where: str) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from analysis.__main__ import app
 from analysis.catalogue import PAGES, chosen_pages
 from analysis.data import QUICK_FOVS
 from analysis.figures.detection import pooled_mcc
+from analysis.page import Page
 from analysis.published import COLUMNS, as_markdown, beside, published, published_tables
 from analysis.running import make_pages
 from analysis.setting import setting_of, united
@@ -22,6 +23,7 @@ from crowdtruth.synthetic import synthesise
 from tests.verification import nucls_measures
 
 COMMAND = CliRunner()
+OF_STUDIES = {name: page for name, page in PAGES.items() if isinstance(page, Page)}
 
 
 def run(*words: object):
@@ -45,13 +47,22 @@ def test_list__names_every_page() -> None:
 
 def test_all_quick__draws_every_figure_with_its_rows(made: tuple[Path, str]) -> None:
     out, _ = made
-    for name, page in PAGES.items():
+    for name, page in OF_STUDIES.items():
         folder = out / ("tables" if page.draw is None else "figures")
         drawn = folder / (f"{name}.md" if page.draw is None else f"{name}.png")
         assert drawn.stat().st_size > 1000, name
         rows = [pd.read_csv(file) for file in folder.glob(f"{name}_*.csv")]
         assert rows, name
         assert all(len(table) for table in rows), name
+
+
+def test_all_quick__says_what_detectors_need(made: tuple[Path, str]) -> None:
+    out, words = made
+    index = (out / "index.md").read_text()
+    for name in set(PAGES) - set(OF_STUDIES):
+        assert f"{name}: not made: no evaluations were given: --evaluations DIR" in words
+        assert f"| {name} |" in index
+    assert "true is: labels inferred from P" in index.splitlines()[0]
 
 
 def test_all_quick__sets_every_printed_value_beside_ours(made: tuple[Path, str]) -> None:
