@@ -294,7 +294,7 @@ def test_operators__give_torchvisions_answers_live(seed: int) -> None:
     cases = {
         **operator_cases.small_cases(),
         "crowd": operator_cases.random_boxes(n, 300, generator).double(),  # flat boxes make large deltas of small
-        "scores": torch.rand(n, generator=generator),
+        "scores": torch.rand(n, generator=generator, dtype=torch.float64),
         "groups": torch.randint(0, 5, (n,), generator=generator),
         "other": operator_cases.random_boxes(n, 300, generator).double(),  # differences, which float32 rounds
         "deltas": torch.randn(n, 4, generator=generator).double() * 8,
