@@ -161,7 +161,7 @@ def geojson_path(folder: Path, fov: str) -> Path:
     ValueError
         If the FOV's name is no file name.
     """
-    if "/" in fov or "\\" in fov:
+    if not fov or "/" in fov or "\\" in fov:
         raise ValueError(f"FOV {fov!r}: expected a name without slashes, its GeoJSON file is called after it")
     return inside(folder, f"{fov}.geojson")
 

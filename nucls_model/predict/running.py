@@ -97,7 +97,9 @@ def predict_images(
                 of_image = [geojson_writer(geojson_path(out / "geojson", fov), class_names, colors)]
                 with all_writers(of_image if "geojson" in formats else []) as add_to_image:
                     as_rows = partial(_rows, view=view, fov=fov, class_names=class_names)
-                    n_found[fov] = _predict(_on(device, detect), view, tiling, as_rows, (add, add_to_image))
+                    n_found[fov] = _predict(
+                        _on(device, detect), view, tiling, as_rows=as_rows, adds=(add, add_to_image), folder=out
+                    )
     return n_found
 
 
@@ -119,14 +121,23 @@ def _common_writers(
 
 
 def _predict(
-    detect: Detect, view: View, tiling: Tiling, as_rows: Callable[[Found], pd.DataFrame], adds: Sequence[Add]
+    detect: Detect,
+    view: View,
+    tiling: Tiling,
+    *,
+    as_rows: Callable[[Found], pd.DataFrame],
+    adds: Sequence[Add],
+    folder: Path,
 ) -> int:
-    """Find the objects of one image, keep each once, and hand the rows to the outputs; how many there are."""
+    """Find the objects of one image, keep each once, and hand the rows to the outputs; how many there are.
+
+    Rows wait in a file without a name in `folder`, which is gone when the process ends, however it ends.
+    """
     counts = Counts()
     tiles = make_tiles(view.width, view.height, tiling)
     n_tiles = count_tiles(view.width, view.height, tiling)
     corners: list[_Corners] = []
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=folder) as file:
         with spooled(file) as put:
             for tile in track(tiles, f"tiles of {view.name}", n_tiles):
                 for found in find_objects(detect, view, tile, tiling, counts):

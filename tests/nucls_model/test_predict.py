@@ -1,12 +1,14 @@
 """Predictions on disk: the same objects in every format, whatever the tiles; files whole or absent."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
 import tifffile
+import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -14,7 +16,9 @@ from pycocotools.coco import COCO
 from crowdtruth.files import read_table
 from crowdtruth.outlines import as_polygons
 from crowdtruth.parallel import Silent, reporting_to
-from nucls_model.predict import Tiling, outline_of, predict_images
+from nucls_model.config import NuclsConfig
+from nucls_model.nucls import build_nucls
+from nucls_model.predict import Tiling, outline_of, predict_images, tiling_for
 from tests.nucls_model import blobs
 
 CORNERS = ["xmin", "ymin", "xmax", "ymax"]
@@ -91,6 +95,31 @@ def test_predict_images__answers_in_pixels_of_the_file_whatever_its_resolution(t
     distance = np.abs(centre[1][:, None] - 2 * centre[0][None]).max(axis=2)
     assert np.median(distance.min(axis=1)) <= 1
     assert table["xmax"].max() <= 840
+
+
+@pytest.mark.parametrize("thumbnails", [False, True])
+def test_predict_images__writes_what_a_model_detects(tmp_path, thumbnails):
+    config = replace(
+        NuclsConfig(), stages=2, scale_factor=1.0, box_pool=2, box_features=8, mask_pool=4, mask_convs=1,
+        mask_channels=4, class_convs=1, rpn_post_nms=40, min_objectness=0.0, thumbnails=thumbnails,
+        is_class_agnostic=not thumbnails,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = build_nucls(config, blobs.CLASSES).eval()
+    path, _ = painted(tmp_path, size=(128, 96))
+    n = predict_images(
+        model.detect, {"a": path}, tmp_path / "out", class_names=blobs.CLASSES, colors={}, tiling=tiling_for(config)
+    )
+    with Image.open(path) as image:
+        pixels = torch.from_numpy(np.asarray(image).transpose(2, 0, 1) / np.float32(255))
+    found = model.detect([pixels])[0]
+    table = read_table(tmp_path / "out" / "predictions.csv", floats=[*CORNERS, "objectness", "prob_*", "p_ambiguous"])
+    assert n == {"a": len(found.boxes)}
+    assert len(found.boxes) > 0
+    np.testing.assert_allclose(table[CORNERS], found.boxes, atol=1e-3)
+    np.testing.assert_allclose(table["objectness"], found.objectness, atol=1e-6)
+    np.testing.assert_allclose(table[[f"prob_{name}" for name in blobs.CLASSES]], found.probabilities, atol=1e-6)
+    assert table["label"].tolist() == [blobs.CLASSES[k] for k in found.label]
 
 
 def test_predict_images__writes_coco_with_probabilities_and_outlines(tmp_path):
@@ -196,6 +225,7 @@ def test_predict_images__leaves_no_file_when_it_is_broken_off(tmp_path, error):
     [
         ({"a": "a.png", "b": "b.png"}, {}, r"b\.png: expected an image, there is no such file"),
         ({"a/b": "a.png"}, {}, "FOV 'a/b': expected a name without slashes"),
+        ({"": "a.png"}, {}, "FOV '': expected a name without slashes"),
         ({"..": "a.txt"}, {}, r"expected an image ending in"),
         ({"a": "a.png"}, {"formats": ["csv", "xml"]}, "no format 'xml' to write predictions in; there are 'csv'"),
         ({"a": "a.png"}, {"mpp": -1.0}, r"mpp must be above 0 µm per pixel, got -1\.0"),
