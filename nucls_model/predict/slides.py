@@ -3,7 +3,9 @@
 The OME header is searched for two numbers and not parsed as XML, so nothing in it can be expanded.
 """
 
+import lzma
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -20,6 +22,7 @@ _OME_SIZE = re.compile(r'PhysicalSizeX="([0-9.eE+-]{1,32})"')
 _OME_UNIT = re.compile(r'PhysicalSizeXUnit="(\w{1,8}|µm|μm)"')
 _UM_PER_OME_UNIT = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3}
 _CACHE = 1 << 26  # bytes of decoded segments that are kept
+_DEFLATE, _LZMA = (8, 32946, 50013), 34925  # TIFF's Compression: what can unpack to a thousand times its length
 _EXPANSION = 2  # a compressed segment is at most this many times as long as its pixels
 
 
@@ -146,6 +149,8 @@ def _check_page(path: Path, page: Any, n_planes: int) -> None:
     if page.photometric not in (0, 1, 2, 6):
         raise ValueError(f"{path}: expected a grey or RGB picture, got photometric {page.photometric.name}")
     width, height, _ = _segments(page)
+    if min(width, height, page.imagewidth, page.imagelength) < 1:
+        raise ValueError(f"{path}: not a whole TIFF file (parts of {width} × {height} pixels)")
     check_size(path, width, height)
 
 
@@ -172,6 +177,8 @@ def _segment_reader(path: Path, page: Any) -> Any:
             data = file.read(length)
             if len(data) != length:
                 raise ValueError("the file ends before")
+            if _expands(data, page.compression, n_bytes):
+                raise ValueError(f"it unpacks to more than its {n_bytes:,} bytes of pixels")
             decoded = page.decode(data, number, jpegtables=page.jpegtables)[0]
         except Exception as error:  # codecs raise anything
             if isinstance(error, MemoryError | KeyboardInterrupt):
@@ -183,6 +190,13 @@ def _segment_reader(path: Path, page: Any) -> Any:
         return None if decoded is None else decoded[0]
 
     return read
+
+
+def _expands(data: bytes, compression: int, n_bytes: int) -> bool:
+    """Whether compressed data would unpack to more than `n_bytes`; told without unpacking more than that."""
+    if compression in _DEFLATE:
+        return len(zlib.decompressobj().decompress(data, n_bytes + 1)) > n_bytes
+    return compression == _LZMA and len(lzma.LZMADecompressor().decompress(data, n_bytes + 1)) > n_bytes
 
 
 def _read_page(page: Any, read_segment: Any, box: tuple[int, int, int, int]) -> Pixels:

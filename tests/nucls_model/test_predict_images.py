@@ -1,7 +1,9 @@
 """Images of any size, read in parts, at the resolution asked for."""
 
+import lzma
 import sys
 import tracemalloc
+import zlib
 from importlib.util import find_spec
 
 import numpy as np
@@ -231,6 +233,29 @@ def test_open_tiff__says_which_part_is_damaged(tmp_path):
         assert source.read(0, 0, 0, 64, 64).shape == (64, 64, 3)
         with pytest.raises(ValueError, match=r"a\.tif: part 1 \(ADOBE_DEFLATE compression\) cannot be decoded"):
             source.read(0, 0, 0, 128, 64)
+
+
+@pytest.mark.parametrize(("compression", "pack"), [("zlib", zlib.compress), ("lzma", lzma.compress)])
+def test_open_tiff__does_not_unpack_more_than_a_part_holds(tmp_path, compression, pack):
+    tifffile.imwrite(tmp_path / "a.tif", noise(64, 64), tile=(64, 64), photometric="rgb", compression=compression)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        offset, length = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    bomb = pack(bytes(3 * 64 * 64 * 200))  # 200 times the pixels of the tile
+    assert len(bomb) <= length
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[offset : offset + length] = bomb.ljust(length, b"\0")
+    (tmp_path / "a.tif").write_bytes(bytes(content))
+    words = r"a\.tif: part 0 .*it unpacks to more than its 12,288 bytes of pixels"
+    with open_tiff(tmp_path / "a.tif") as source, pytest.raises(ValueError, match=words):
+        source.read(0, 0, 0, 64, 64)
+
+
+def test_open_tiff__refuses_parts_of_no_pixels(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise(64, 64), photometric="rgb", rowsperstrip=16)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages[0].tags["RowsPerStrip"].overwrite(0)
+    with pytest.raises(ValueError, match=r"a\.tif: not a whole TIFF file"), open_tiff(tmp_path / "a.tif"):
+        pass
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
