@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.data import Data, study_data, synthetic_data
 from analysis.detector import make_detector_pages, why_not
 from analysis.drawing import FORMATS, make_page, words_of, write_comparison, write_index
-from analysis.evaluations import read_evaluations
+from analysis.evaluations import Evaluations, read_evaluations
 from analysis.page import AnyPage, DetectorPage, Page
 from analysis.published import is_close
 from analysis.steps import compute
@@ -70,8 +70,13 @@ def make_pages(
         )
     of_study = [page for page in pages if isinstance(page, Page)]
     of_detectors = [page for page in pages if isinstance(page, DetectorPage)]
-    if evaluations and not of_detectors:
-        raise ValueError("--evaluations is for pages about detectors, and none of these is: see --list")
+    for option, given, about, they in (
+        ("--evaluations", evaluations, of_detectors, "detectors"),
+        ("--study", study, of_study, "raters"),
+    ):
+        if given and not about:
+            raise ValueError(f"{option} is for pages about {they}, and none of these is: see --list")
+    scored = read_evaluations(evaluations)
     made = []
     if of_study:
         data = (
@@ -81,7 +86,7 @@ def make_pages(
         )
         made.append(_make_of_study(of_study, data, asked, out, suffix=suffix, jobs=jobs))
     if of_detectors:
-        made.append(_make_of_detectors(of_detectors, evaluations, out, suffix))
+        made.append(_make_of_detectors(of_detectors, scored, out, suffix))
     return _finish(made, out)
 
 
@@ -95,9 +100,8 @@ def _make_of_study(pages: Sequence[Page], data: Data, asked: Asked, out: Path, *
     return Made(work.data.name, words_of(work), {page.name: page for page in pages}, reasons, compared)
 
 
-def _make_of_detectors(pages: Sequence[DetectorPage], folders: Sequence[Path], out: Path, suffix: str) -> Made:
+def _make_of_detectors(pages: Sequence[DetectorPage], evaluations: Evaluations, out: Path, suffix: str) -> Made:
     """The pages of evaluations of detectors."""
-    evaluations = read_evaluations(folders)
     reasons = {page.name: why_not(page, evaluations) for page in pages}
     compared = make_detector_pages(_wanted(pages, reasons), evaluations, out, suffix)
     return Made(evaluations.name, evaluations.name, {page.name: page for page in pages}, reasons, compared)

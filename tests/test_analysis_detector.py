@@ -212,6 +212,7 @@ def test_evaluations__of_one_trial_come_once(folder: Path, tmp_path: Path) -> No
     ("words", "message"),
     [
         (["table1", "--evaluations", "nowhere"], "--evaluations nowhere: there is no such folder"),
+        (["table1", "--study", "."], "--study is for pages about raters, and none of these is"),
         (["fig5d", "--evaluations", "."], "--evaluations is for pages about detectors, and none of these is"),
     ],
 )

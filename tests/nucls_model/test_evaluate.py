@@ -1,6 +1,5 @@
 """The evaluation of a detector: names, outlines, intervals, and what it says of wrong tables."""
 
-import ast
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from crowdtruth.curves import multiclass_auroc
 from crowdtruth.resampling import bootstrap
 from nucls_model.evaluate import Trial, evaluate, write_evaluation
 from nucls_model.evaluate.average_precision import (
-    IOU_THRESHOLDS,
     coco_average_precision,
     interpolated_area,
     judge_detections,
@@ -28,6 +26,7 @@ from nucls_model.evaluate.intervals import METRIC_COLUMNS, score_levels
 from nucls_model.evaluate.outlines import median_of_steps, outline_overlaps
 from tests.evaluation_cases import CLASSES, CORNERS, TAXONOMY, made_up
 from tests.reference.metrics import best_matching
+from tests.test_import_direction import imported_modules
 
 FAST = {"n_replicates": 60, "seed": 3}
 
@@ -394,10 +393,4 @@ def test_match__takes_as_many_pairs_as_possible():
 
 def test_evaluate__needs_no_torch():
     for path in Path(nucls_model.evaluate.__file__).parent.glob("*.py"):
-        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import)]
-        assert "torch" not in {alias.name for node in imports for alias in node.names}
-
-
-def test_thresholds__are_ten():
-    assert len(IOU_THRESHOLDS) == 10
-    assert IOU_THRESHOLDS[5] == 0.75
+        assert "torch" not in imported_modules(path), path.name
