@@ -1,6 +1,7 @@
 """What a detector finds in the tiles of an image, one tile after the other, with outlines instead of masks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,14 @@ Detect = Callable[[list[Tensor]], list[Detections]]
 
 STAINED = 200
 """A pixel of stained tissue has a channel below this; tiles without one are glass."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A tile and its pixels."""
+
+    tile: Tile
+    pixels: Pixels  # (height, width, 3)
 
 
 @dataclass(frozen=True)
@@ -43,32 +52,52 @@ class Counts:
     cut: int = 0  # objects that reach over their tile
 
 
-def find_objects(detect: Detect, view: View, tile: Tile, tiling: Tiling, counts: Counts) -> Iterator[Found]:
+def read_ahead(view: View, tiles: Iterable[Tile]) -> Iterator[Piece]:
+    """Each tile with its pixels; the next one is read while the last is worked on."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        waiting: list[tuple[Tile, Future[Pixels]]] = []
+        for tile in tiles:
+            waiting.append((tile, pool.submit(view.read, *tile.extent)))
+            if len(waiting) > 1:
+                last, pixels = waiting.pop(0)
+                yield Piece(last, pixels.result())
+        for last, pixels in waiting:
+            yield Piece(last, pixels.result())
+
+
+def find_objects(
+    detect: Detect, piece: Piece, size: tuple[int, int], tiling: Tiling, counts: Counts
+) -> Iterator[Found]:
     """What is found in one tile; a tile that comes back full is cut in four and each part seen again.
 
     Parameters
     ----------
     detect : images, a list of (3, height, width) from 0 to 1, to what is in each
-    view : the image
-    tile : of the image
-    tiling : how it was cut
+    piece : the tile
+    size : width, height of the view it is of
+    tiling : how the view was cut
     counts : written to
     """
     counts.tiles += 1
-    size = view.width, view.height
-    pixels = view.read(*tile.extent)
-    if tiling.skip_glass and pixels.min() >= STAINED:
+    if tiling.skip_glass and piece.pixels.min() >= STAINED:
         counts.glass += 1
         return
-    detections = detect([_as_tensor(pixels)])[0].to("cpu")
+    detections = detect([_as_tensor(piece.pixels)])[0].to("cpu")
     if tiling.max_detections is not None and len(detections.boxes) >= tiling.max_detections:
-        parts = quarters(tile, size, tiling)
+        parts = quarters(piece.tile, size, tiling)
         counts.full += not parts
         for part in parts:
-            yield from find_objects(detect, view, part, tiling, counts)
+            yield from find_objects(detect, _part_of(piece, part), size, tiling, counts)
         if parts:
             return
-    yield _believed(detections, tile, size, counts)
+    yield _believed(detections, piece.tile, size, counts)
+
+
+def _part_of(piece: Piece, part: Tile) -> Piece:
+    """A tile that lies in another, with its pixels."""
+    left, top = piece.tile.extent[:2]
+    xmin, ymin, xmax, ymax = part.extent
+    return Piece(part, piece.pixels[ymin - top : ymax - top, xmin - left : xmax - left])
 
 
 def _as_tensor(pixels: Pixels) -> Tensor:

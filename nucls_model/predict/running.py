@@ -16,7 +16,7 @@ from crowdtruth.checks import CORNERS
 from crowdtruth.parallel import say, track
 from crowdtruth.problems import quoted
 from crowdtruth.taxonomy import Color
-from nucls_model.predict.found import Counts, Detect, Found, find_objects
+from nucls_model.predict.found import Counts, Detect, Found, find_objects, read_ahead
 from nucls_model.predict.images import check_image, open_image
 from nucls_model.predict.outputs import (
     FORMATS,
@@ -51,7 +51,7 @@ def predict_images(
 ) -> dict[str, int]:
     """Find the objects of images of any size and write them as CSV, COCO and GeoJSON.
 
-    One tile of an image is in memory at a time, and of every object found only its box. Tiles overlap: an object
+    Two tiles of an image are in memory at a time, and of every object found only its box. Tiles overlap: an object
     belongs to the tile in whose core its centre lies, and where two tiles still tell of one object, it is kept once.
 
     Parameters
@@ -139,8 +139,8 @@ def _predict(
     corners: list[_Corners] = []
     with tempfile.TemporaryFile(dir=folder) as file:
         with spooled(file) as put:
-            for tile in track(tiles, f"tiles of {view.name}", n_tiles):
-                for found in find_objects(detect, view, tile, tiling, counts):
+            for piece in track(read_ahead(view, tiles), f"tiles of {view.name}", n_tiles):
+                for found in find_objects(detect, piece, (view.width, view.height), tiling, counts):
                     rows = as_rows(found)
                     corners.append((rows[list(CORNERS)].to_numpy(), found.objectness, found.claim, found.label))
                     put(rows)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crowdtruth.boxes import pairwise_iou
 from nucls_model.instances import Detections
-from nucls_model.predict.found import Counts, find_objects
+from nucls_model.predict.found import Counts, find_objects, read_ahead
 from nucls_model.predict.images import Source
 from nucls_model.predict.seams import keep_once
 from nucls_model.predict.tiles import GRID, Tiling, claims, count_tiles, make_tiles, quarters
@@ -111,7 +111,9 @@ def objects_of(detect, view, tiling):
     """Boxes and outlines found in an image, each once, ordered by place."""
     counts = Counts()
     tiles = make_tiles(view.width, view.height, tiling)
-    parts = [part for tile in tiles for part in find_objects(detect, view, tile, tiling, counts)]
+    size = view.width, view.height
+    pieces = read_ahead(view, tiles)
+    parts = [part for piece in pieces for part in find_objects(detect, piece, size, tiling, counts)]
     boxes = np.concatenate([np.zeros((0, 4)), *[part.boxes for part in parts]])
     objectness = np.concatenate([np.zeros(0), *[part.objectness for part in parts]])
     claim = np.concatenate([np.zeros(0, np.int8), *[part.claim for part in parts]])
@@ -191,6 +193,27 @@ def test_find_objects__counts_what_reaches_over_its_tile():
     view, _ = view_of(pixels)
     *_, counts = objects_of(blobs.detect, view, Tiling(tile=96, overlap=32))
     assert counts.cut > 0
+
+
+def test_read_ahead__reads_every_tile_once_and_in_order():
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 200, 3)).astype(np.uint8)
+    view, read = view_of(pixels)
+    tiles = list(make_tiles(200, 150, Tiling(tile=96, overlap=32)))
+    pieces = list(read_ahead(view, tiles))
+    assert [piece.tile for piece in pieces] == tiles
+    assert len(read) == len(tiles)
+    for piece in pieces:
+        x0, y0, x1, y1 = piece.tile.extent
+        np.testing.assert_array_equal(piece.pixels, pixels[y0:y1, x0:x1])
+
+
+def test_read_ahead__tells_of_a_part_that_cannot_be_read():
+    def damaged(*box):
+        raise ValueError("a.tif: part 0 cannot be decoded")
+
+    view = make_view(Source("a.tif", ((100, 100),), 0.2, damaged))
+    with pytest.raises(ValueError, match="part 0 cannot be decoded"):
+        list(read_ahead(view, make_tiles(100, 100, Tiling())))
 
 
 def test_find_objects__passes_over_glass():
