@@ -58,7 +58,9 @@ def score(run: Run) -> dict[str, pd.DataFrame]:
         "raters": rater_accuracy(raters, study.raters, **drawn),
         "accuracy": pd.concat([table for table in accuracy if len(table)] or accuracy[:1], ignore_index=True),
         "curves": curves.curves,
-        "rater_confusion": pd.concat([rater_confusion(labels), rater_confusion(raters, study.raters)]),
+        "rater_confusion": pd.concat(
+            [rater_confusion(labels, **drawn), rater_confusion(raters, study.raters, **drawn)]
+        ),
     }
 
 
@@ -73,9 +75,9 @@ def look_closer(run: Run) -> dict[str, pd.DataFrame]:
     judged, ratings = labels_of_anchors(run), tables("ratings")
     drawn = {**resampling_of(run.options), "fovs": study.fovs}
     found = {
-        "anchor_confusion": anchor_confusion(judged, ratings, grouping=grouping, **asked),
+        "anchor_confusion": anchor_confusion(judged, ratings, grouping=grouping, **asked, **drawn),
         "ease": ease_of_detection(judged, ratings, level=level, **asked, **drawn),
-        "segmented": segmented_objects(tables("truth")),
+        "segmented": segmented_objects(tables("truth"), **drawn),
     }
     if not study.is_located:
         members = tables("members")
