@@ -14,10 +14,7 @@ from torch import Tensor
 BACKGROUND = -1
 BETWEEN = -2
 LARGEST_LOG_SIZE = math.log(1000 / 16)  # a box grows 62.5-fold at most, so that an early delta does not overflow
-_PAIRS_AT_ONCE = {
-    "cpu": 2**18,
-    "accelerator": 2**26,
-}  # that meet in suppression: 1 MB, so it stays in the cache; 256 MB
+_PAIRS_AT_ONCE = {"cpu": 2**18, "accelerator": 2**26}  # in suppression: 1 MB stays in a processor's cache; 256 MB
 
 
 def check_boxes(boxes: Tensor, name: str = "boxes") -> None:

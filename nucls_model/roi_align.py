@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from nucls_model.box_ops import check_boxes
 
-_VALUES_AT_ONCE = {"cpu": 2**20, "accelerator": 2**26}  # of an intermediate of one block: it stays in the cache; 256 MB
+_VALUES_AT_ONCE = {"cpu": 2**20, "accelerator": 2**26}  # in a block: 4 MB stay in a processor's cache; 256 MB
 _STEP = 4  # sides of windows are multiples of this: few kinds of window, little of them unused
 
 
@@ -179,7 +179,8 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, image: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
-        ctx.image, ctx.rows, ctx.columns = image, rows, columns
+        ctx.save_for_backward(image)
+        ctx.rows, ctx.columns = rows, columns
         ctx.shape, ctx.dtype = features.shape, features.dtype
         size, n_channels = rows.size, features.shape[1]
         pooled = features.new_empty(len(image), size, size, n_channels)
@@ -196,12 +197,13 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (image,) = ctx.saved_tensors
         n_images, n_channels, height, width = ctx.shape
         dtype = torch.promote_types(ctx.dtype, torch.float32)
         cells = gradient.new_zeros(n_images * height * width, n_channels, dtype=dtype)
         gradient = gradient.permute(0, 2, 3, 1)  # (n_boxes, size, size, channels)
         with torch.autocast(gradient.device.type, enabled=False):
-            for block in _blocks(ctx.image, ctx.rows, ctx.columns, cells):
+            for block in _blocks(image, ctx.rows, ctx.columns, cells):
                 x = block.columns.mT[:, None] @ gradient[block.boxes].to(dtype)  # (n, size, window width, channels)
                 x = torch.bmm(block.rows.mT, x.flatten(2))  # (n, window height, window width * channels)
                 cells.index_add_(0, block.cells.flatten(), x.view(-1, n_channels))

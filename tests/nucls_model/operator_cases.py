@@ -28,6 +28,12 @@ def need_torchvision() -> None:
         pytest.skip(f"torchvision cannot be imported: {type(error).__name__}: {error}")
 
 
+def need_accelerator() -> None:
+    """Skip the test where no CUDA device is at hand."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is at hand")
+
+
 def random_boxes(n: int, extent: float, generator: torch.Generator) -> Tensor:
     """Boxes (n, 4) around an image of this extent, some of them outside it."""
     low = torch.rand(n, 2, generator=generator) * extent * 1.2 - extent * 0.2

@@ -264,6 +264,20 @@ def test_prior_boxes__match_the_plain_version(height: int, width: int, stride: f
     assert boxes.tolist() == reference.prior_boxes(height, width, (stride, 2 * stride), sizes, aspects)
 
 
+def test_operators__are_the_same_on_an_accelerator() -> None:
+    operator_cases.need_accelerator()
+    cases = operator_cases.small_cases()
+    answers = our_answers({name: value.cuda() for name, value in cases.items()})
+    for name, answer in our_answers(cases).items():
+        torch.testing.assert_close(answers[name], answer, check_device=False, msg=lambda m, name=name: f"{name}: {m}")
+    matched, ignored = torch.arange(300) % 3 - 2, torch.arange(300) % 7 == 0
+    draws = [
+        sample(*x, 40, 0.5, torch.Generator().manual_seed(0))
+        for x in ((matched, ignored), (matched.cuda(), ignored.cuda()))
+    ]
+    assert draws[0].equal(draws[1].cpu())
+
+
 def our_answers(cases: dict[str, Tensor]) -> dict[str, Any]:
     """What `operator_cases.answers` holds of this file, by our functions."""
     crowd, scores = cases["crowd"], cases["scores"]

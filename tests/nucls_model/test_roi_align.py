@@ -179,6 +179,18 @@ def test_roi_align__says_what_does_not_fit(changes: dict[str, Any], message: str
         roi_align(**{**given_, **changes})
 
 
+def test_roi_align__is_the_same_on_an_accelerator() -> None:
+    operator_cases.need_accelerator()
+    features, boxes, image = random_map(2, 16, 38, 38), boxes_around_a_map(200, 304, seed=7), torch.arange(200) % 2
+    on_both = []
+    for device in ("cpu", "cuda"):
+        leaf = features.to(device).requires_grad_()
+        pooled = roi_align(leaf, boxes.to(device), image.to(device), 7, 1 / 8)
+        (gradient,) = torch.autograd.grad(pooled.sin().sum(), leaf)
+        on_both.append((pooled.cpu(), gradient.cpu()))
+    torch.testing.assert_close(*on_both)
+
+
 def our_answers(cases: dict[str, Tensor]) -> list[Tensor]:
     """What `operator_cases.answers` holds of RoIAlign, by our function."""
     inputs = cases["features"], cases["boxes"], cases["image"], 3, 1 / 8
