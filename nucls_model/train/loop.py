@@ -114,7 +114,8 @@ def train_model(
     if checkpoint:
         check_tensors(checkpoint.weights, model.state_dict(), str(out / CHECKPOINTS))
         model.load_state_dict(checkpoint.weights)
-        scaler.load_state_dict(dict(checkpoint.scaler))
+        if checkpoint.scaler:  # none where the training began without, on another device
+            scaler.load_state_dict(dict(checkpoint.scaler))
     updates = _updates(session, phases, checkpoint)
     if not processes.is_first:
         for _ in updates:  # the first process writes for all

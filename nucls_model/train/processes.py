@@ -4,11 +4,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+_SYNC_BUFFERS = (  # newer releases of torch call it by the first name, and warn of the second
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in signature(DistributedDataParallel.__init__).parameters
+    else "broadcast_buffers"
+)
 _LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
 
 
@@ -29,7 +35,7 @@ class Processes:
         """`model` with its gradients averaged over the processes after each backward pass; alone, the model itself."""
         if self.count == 1:
             return model
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        return DistributedDataParallel(model, **{_SYNC_BUFFERS: False})
 
     def mean(self, values: Mapping[str, float]) -> dict[str, float]:
         """The mean of each value over the processes, which all have the same names in the same order."""

@@ -44,7 +44,7 @@ def trained_together(tmp_path_factory) -> Path:
     settings |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(out)],
+            [sys.executable, "-W", "error::FutureWarning", "-c", WORKER, str(out)],
             env=os.environ | settings | {"RANK": rank, "LOCAL_RANK": rank},
             stderr=subprocess.PIPE,
         )
