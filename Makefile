@@ -5,10 +5,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 export CROWDTRUTH_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test test-uncompiled figures lint types docs verify bench clean
+.PHONY: demo nucls-demo test test-uncompiled figures lint types docs verify bench clean
 
 demo: $(VENV)/.core
 	$(BIN)/crowdtruth demo --out out/demo
+
+nucls-demo: $(VENV)/.dev
+	$(BIN)/nucls demo --out out/nucls-demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
