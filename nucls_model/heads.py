@@ -33,6 +33,11 @@ class RoiPool(nn.Module):
         return roi_align(features.float(), boxes, image, self.size, 1 / self.stride)
 
 
+def flat(pooled: Tensor) -> Tensor:
+    """(k, c, size, size) as it lies in memory, channels last: (k, size² · c), without a copy."""
+    return pooled.permute(0, 2, 3, 1).flatten(1)
+
+
 class BoxFeatures(nn.Module):
     """Two fully connected layers on what was pooled under a box."""
 
@@ -44,7 +49,7 @@ class BoxFeatures(nn.Module):
 
     def forward(self, features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
         """Boxes (k, 4) of images (k,) -> (k, n_features)."""
-        x = self.pool(features, boxes, image).flatten(1)  # (k, channels · size²)
+        x = flat(self.pool(features, boxes, image))  # (k, size² · channels)
         return self.fc2(self.fc1(x).relu()).relu()  # (k, n_features)
 
 
@@ -87,7 +92,7 @@ class ClassBranch(nn.Module):
     def forward(self, features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
         """Boxes (k, 4) of images (k,) -> (k, n_features), what DTALE explains; `features` from `convs`."""
         x = self.pool(features, boxes, image)  # (k, channels, size, size)
-        return self.fc(x.flatten(1)).relu()  # (k, n_features)
+        return self.fc(flat(x)).relu()  # (k, n_features)
 
 
 class MaskHead(nn.Module):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nucls_model.box_ops import check_boxes
@@ -75,23 +75,6 @@ def roi_align(
     rows = _Axis(low[:, 1], length[:, 1], features.shape[2], size, samples)
     columns = _Axis(low[:, 0], length[:, 0], features.shape[3], size, samples)
     return _Pool.apply(features, image, rows, columns)
-
-
-class RoiAlign(nn.Module):
-    """`roi_align` with its options held: size, samples and is_aligned."""
-
-    def __init__(self, size: int, *, samples: int = 0, is_aligned: bool = False) -> None:
-        super().__init__()
-        self.size, self.samples, self.is_aligned = size, samples, is_aligned
-
-    def forward(self, features: Tensor, boxes: Tensor, image: Tensor, scale: float) -> Tensor:
-        """Features (n_images, channels, height, width) of boxes (n_boxes, 4): (n_boxes, channels, size, size)."""
-        options = {"samples": self.samples, "is_aligned": self.is_aligned}
-        return roi_align(features, boxes, image, self.size, scale, **options)  # type: ignore[arg-type]
-
-    def extra_repr(self) -> str:
-        """The options, as `print` shows the module."""
-        return f"{self.size}, samples={self.samples}, is_aligned={self.is_aligned}"
 
 
 def _check_tensors(features: Tensor, boxes: Tensor, image: Tensor) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nucls_model import roi_align as module
-from nucls_model.roi_align import RoiAlign, roi_align
+from nucls_model.roi_align import roi_align
 from tests.nucls_model import operator_cases
 from tests.reference import roi_align as reference
 
@@ -143,15 +143,6 @@ def test_roi_align__keeps_the_type_and_computes_in_float32() -> None:
 def test_roi_align__leaves_channels_last() -> None:
     pooled = roi_align(torch.ones(1, 8, 5, 5), torch.tensor([[0.0, 0, 8, 8]] * 3), torch.tensor([0] * 3), 4, 1 / 8)
     assert pooled.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_roi_align_module__holds_the_options() -> None:
-    features, box, first = random_map(1, 2, 6, 6), torch.tensor([[3.0, 2, 30, 41]]), torch.tensor([0])
-    pool = RoiAlign(3, samples=2, is_aligned=True)
-    assert pool(features, box, first, 1 / 8).equal(
-        roi_align(features, box, first, 3, 1 / 8, samples=2, is_aligned=True)
-    )
-    assert str(pool) == "RoiAlign(3, samples=2, is_aligned=True)"
 
 
 BOX, FIRST = torch.tensor([[0.0, 0, 8, 8]]), torch.tensor([0])
