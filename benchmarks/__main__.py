@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TOPICS = ("startup", "clustering", "truth", "agreement", "simulation", "study", "operators")
+TOPICS = ("startup", "clustering", "truth", "agreement", "simulation", "study", "operators", "detector")
 
 
 def main() -> None:

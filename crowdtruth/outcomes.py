@@ -18,6 +18,7 @@ from crowdtruth.references import (
     boxes_of_frames,
     is_ambiguous,
     match_in_frames,
+    reference_at_level,
 )
 from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Grouping
 
@@ -229,7 +230,7 @@ def _own_cohorts(who: pd.DataFrame, own: pd.DataFrame, contributors: pd.DataFram
 
 def _task_outcomes(reference: Reference, given: pd.DataFrame, rules: ComparisonRules) -> Outcomes:
     """Labels compared task by task, where the true label is known; there is nothing to detect."""
-    truth = at_level(reference.table, rules.grouping, keep_grouped=True).set_index("anchor")["label"]
+    truth = reference_at_level(reference.table, rules.grouping).set_index("anchor")["label"]
     true = given["anchor"].astype("str").map(truth)
     rows = given.assign(true=true, outcome=TRUE_POSITIVE)[true.notna()].rename(columns={"label": "assigned"})
     judged = _judged(given[["who", "condition"]].drop_duplicates().assign(n_fovs=0), reference.name)

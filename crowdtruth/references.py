@@ -255,7 +255,7 @@ def _labels_of_cohort(reference: Reference, truth: pd.DataFrame, rules: Comparis
 
 def _labels_of_tasks(reference: Reference, truth: pd.DataFrame, rules: ComparisonRules) -> AnchorLabels:
     """The true labels of tasks, where they are known."""
-    names = at_level(reference.table, rules.grouping, keep_grouped=True).set_index("anchor")["label"]
+    names = reference_at_level(reference.table, rules.grouping).set_index("anchor")["label"]
     true = truth["anchor"].astype("str").map(names)
     labels = truth[["anchor", *_JUDGED_BY]].assign(true=true, reference=reference.name)[true.notna()]
     return _anchor_labels(labels, labels[:0], False)
@@ -280,7 +280,7 @@ def boxes_of_frames(
     Their label is the column `true`, at the level of the rules.
     """
     unclear = is_ambiguous(reference.table["label"], rules)
-    boxes = at_level(reference.table, rules.grouping, keep_grouped=True).rename(columns={"label": "true"})
+    boxes = reference_at_level(reference.table, rules.grouping).rename(columns={"label": "true"})
     return asked.merge(boxes[~unclear], on="fov"), asked.merge(boxes[unclear], on="fov")
 
 
@@ -338,14 +338,17 @@ def asked_raters(
     return asked.merge(inferred, on=["cohort", "condition"])[["cohort", "condition", "fov", "rater"]]
 
 
-def at_level(table: pd.DataFrame, grouping: Grouping | None, *, keep_grouped: bool = False) -> pd.DataFrame:
-    """The table with its column label at a level; `keep_grouped` leaves what is a class of the level already."""
+def at_level(table: pd.DataFrame, grouping: Grouping | None) -> pd.DataFrame:
+    """The table with its column label at a level."""
+    return table if grouping is None else table.assign(label=group_labels(table["label"], grouping))
+
+
+def reference_at_level(table: pd.DataFrame, grouping: Grouping | None) -> pd.DataFrame:
+    """The same of a reference, which may name classes of the level already: those stay."""
     if grouping is None:
         return table
     label = table["label"]
-    is_grouped = (
-        label.isin(set(grouping.classes) - set(grouping.class_of)) if keep_grouped else np.zeros(len(table), bool)
-    )
+    is_grouped = label.isin(set(grouping.classes) - set(grouping.class_of))
     grouped = group_labels(label[~is_grouped], grouping)
     return table.assign(label=pd.concat([grouped, label[is_grouped]]).reindex(table.index))
 

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.accuracy.curves import Ranked, in_chunks, ranked_parts, resampled_groups
-from crowdtruth.accuracy.scores import SCORES, Floats, events_of, scores_of
+from crowdtruth.accuracy.scores import SCORES, Floats, events_of, overall_scores
 from crowdtruth.outcomes import Outcomes
 from crowdtruth.references import AnchorLabels
 from crowdtruth.resampling import Unit, bootstrap, bootstrap_difference, group_codes
@@ -66,7 +66,7 @@ def accuracy_difference(
     arrays = [
         _by_group(side, codes, len(names)) for side, codes in ((first, group[:n_first]), (second, group[n_first:]))
     ]
-    interval = bootstrap_difference(arrays[0], arrays[1], _scores_of_all, **options)
+    interval = bootstrap_difference(arrays[0], arrays[1], overall_scores, **options)
     table = pd.DataFrame({"metric": SCORES, "class": "", "value": interval.value})
     table = table.assign(low=interval.low, high=interval.high, n_groups=len(names), resampled=resample)
     return table[[*COLUMNS]]
@@ -152,8 +152,3 @@ def _by_group(outcomes: Outcomes, group: NDArray[np.intp], n_groups: int) -> Flo
     n_things = 1 + 4 * len(classes)
     sums = np.bincount(group[place] * n_things + thing, minlength=n_groups * n_things)
     return sums.reshape(n_groups, n_things).astype(float)
-
-
-def _scores_of_all(sums: Floats) -> Floats:
-    """Scores over all classes, (..., n_things) -> (..., n_scores)."""
-    return scores_of(sums, by_class=False)

@@ -4,7 +4,7 @@ Every score is a function of sums over marks and objects. They are kept for each
 judged, and these FOVs are resampled, so the interval of a rater rests on the rater's own FOVs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def rater_accuracy(
     """
     table = _counts(outcomes)
     sums = sums_of(outcomes, fovs, resample)
-    scored = _scored(sums, outcomes.has_detection, options, by_class=False)
+    scored = _scored(sums, overall_scores, outcomes.has_detection, options)
     for place, name in enumerate(SCORES):
         for suffix, values in zip(("", "_low", "_high"), scored, strict=True):
             table[name + suffix] = values[:, place]
@@ -119,7 +119,7 @@ def label_accuracy(
     1             mcc          NaN  2
     """
     sums = sums_of(outcomes, fovs, resample)
-    scored = _scored(sums, outcomes.has_detection, options, by_class=True)
+    scored = _scored(sums, all_scores, outcomes.has_detection, options)
     names, classes = _score_names(sums.classes)
     n = _numbers_of(sums)
     is_told = n > 0
@@ -225,17 +225,13 @@ def groups_of(outcomes: Outcomes, judged: Codes, fovs: pd.DataFrame | None, resa
 
 
 def _scored(
-    sums: Sums, has_detection: bool, options: dict[str, Any], *, by_class: bool
+    sums: Sums, scores: Callable[[Floats], Floats], has_detection: bool, options: dict[str, Any]
 ) -> tuple[Floats, Floats, Floats]:
-    """Value, low and high of every score, (n_judged, n_scores) each; of all classes first."""
-    n_scores = len(SCORES) + (len(CLASS_SCORES) * len(sums.classes) if by_class else 0)
+    """Value, low and high of `scores` of the sums, (n_judged, n_scores) each; those of detection come first."""
+    n_scores = scores(np.zeros(1 + 4 * len(sums.classes))).shape[-1]
     value, low, high = (np.full((len(sums.n_groups), n_scores), np.nan) for _ in range(3))
-
-    def statistic(total: Floats) -> Floats:
-        return scores_of(total, by_class=by_class)
-
     for rows, counts in sums.batches():
-        interval = bootstrap(counts, statistic, **options)
+        interval = bootstrap(counts, scores, **options)
         value[rows], low[rows], high[rows] = interval.value, interval.low, interval.high
     if not has_detection:
         for values in (value, low, high):
@@ -243,16 +239,19 @@ def _scored(
     return value, low, high
 
 
-def scores_of(sums: Floats, *, by_class: bool) -> Floats:
-    """`SCORES` and, by class, `CLASS_SCORES` of sums: (..., 1 + 4 n_classes) -> (..., n_scores)."""
-    wrong = sums[..., 0]
-    right, true, assigned, missed = np.moveaxis(sums[..., 1:].reshape(*sums.shape[:-1], 4, -1), -2, 0)
+def overall_scores(sums: Floats) -> Floats:
+    """`SCORES` of sums: (..., 1 + 4 n_classes) -> (..., 5)."""
+    right, true, assigned, missed = _by_class(sums)
     found = true.sum(axis=-1)
-    detection = detection_scores(found, wrong, missed.sum(axis=-1))
+    detection = detection_scores(found, sums[..., 0], missed.sum(axis=-1))
     overall = [*detection, ratio(right.sum(axis=-1), found), matthews_from_margins(right, true, assigned)]
-    if not by_class:
-        return np.stack(overall, axis=-1)
-    total = found[..., None]
+    return np.stack(overall, axis=-1)
+
+
+def all_scores(sums: Floats) -> Floats:
+    """`SCORES`, then `CLASS_SCORES` of every class, of sums: (..., 1 + 4 n_classes) -> (..., 5 + 5 n_classes)."""
+    right, true, assigned, missed = _by_class(sums)
+    total = true.sum(axis=-1)[..., None]
     rest = total - true - assigned + right
     two = [np.stack(pair, axis=-1) for pair in ((right, rest), (true, total - true), (assigned, total - assigned))]
     classes = [
@@ -262,11 +261,16 @@ def scores_of(sums: Floats, *, by_class: bool) -> Floats:
         ratio(2 * right, true + assigned),
         matthews_from_margins(*two),
     ]
-    return np.concatenate([np.stack(overall, axis=-1), *classes], axis=-1)
+    return np.concatenate([overall_scores(sums), *classes], axis=-1)
+
+
+def _by_class(sums: Floats) -> Floats:
+    """Objects found and named right, found, given the name, missed, by class: (4, ..., n_classes)."""
+    return np.moveaxis(sums[..., 1:].reshape(*sums.shape[:-1], 4, -1), -2, 0)
 
 
 def _score_names(classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Metric and class of each column of `scores_of`."""
+    """Metric and class of each column of `all_scores`."""
     names = [*SCORES, *np.repeat(CLASS_SCORES, len(classes))]
     return np.array(names, object), np.array([""] * len(SCORES) + [*classes] * len(CLASS_SCORES), object)
 
