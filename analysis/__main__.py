@@ -1,5 +1,6 @@
 """``python -m analysis``: the paper's figures and tables, one command each."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,14 +52,18 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
         python -m analysis all --study NUCLS_FOLDER --out out/nucls
 
         python -m analysis table1 figS11 --evaluations FOLDER
+
+        python -m analysis label_kinds
     """
     from analysis.catalogue import PAGES, chosen_pages
+    from analysis.page import ExperimentPage
     from analysis.running import make_pages
     from analysis.work import QUICK, Asked
 
     if list_:
         for name, page in PAGES.items():
-            typer.echo(f"{name:13}{page.title}")
+            cost = f" ({page.cost})" if isinstance(page, ExperimentPage) else ""
+            typer.echo(f"{name:13}{page.title}{cost}")
         return
     if not pages:
         raise typer.BadParameter("say which: a name from --list, a figure such as fig3, or all")
@@ -87,4 +92,5 @@ def make(  # noqa: PLR0917 - the parameters of a command are its options
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see nucls_model/cli/app.py: torch reads it when it loads
     app(prog_name="python -m analysis")

@@ -1,11 +1,11 @@
-"""Every figure and table of the paper that is made here, in the paper's order."""
+"""Every figure and table of the paper that is made here, in the paper's order, and what else is asked."""
 
 from collections.abc import Iterable
 
 from analysis.figures import agreement, confusions, detection, detector, fields, redundancy, suggestions
-from analysis.page import AnyPage, DetectorPage, Page
+from analysis.page import AnyPage, DetectorPage, ExperimentPage, Page
 from analysis.tables import detector as detector_tables
-from analysis.tables import tests
+from analysis.tables import label_kinds, tests
 
 _PAGES: tuple[AnyPage, ...] = (
     Page(
@@ -116,13 +116,19 @@ _PAGES: tuple[AnyPage, ...] = (
         "differences", "Labels under two conditions: differences of areas", ("differences",), ("area_differences",),
         tests.pick_differences, why_not=detection.why_no_conditions,
     ),
+    ExperimentPage(
+        "label_kinds", "What labels are worth: detectors by what they learned from",
+        "trains 12 detectors, half an hour on two cores; not among all",
+        label_kinds.make_label_kinds, label_kinds.write_label_kinds,
+    ),
 )  # fmt: skip
 
 PAGES = {page.name: page for page in _PAGES}
+_OF_ALL = [page.name for page in _PAGES if not isinstance(page, ExperimentPage)]
 
 
 def chosen_pages(names: Iterable[str]) -> list[AnyPage]:
-    """The pages asked for, in the paper's order: by name, by figure (``fig3`` is 3a to 3e), or ``all``.
+    """The pages asked for, in the paper's order: by name, by figure (``fig3`` is 3a to 3e), or ``all`` but experiments.
 
     Raises
     ------
@@ -136,7 +142,7 @@ def chosen_pages(names: Iterable[str]) -> list[AnyPage]:
     """
     chosen: set[str] = set()
     for name in names:
-        found = {page for page in PAGES if name in ("all", page) or _is_panel(page, name)}
+        found = set(_OF_ALL) if name == "all" else {page for page in PAGES if name == page or _is_panel(page, name)}
         if not found:
             raise ValueError(
                 f"no figure or table {name!r}; there are {', '.join(PAGES)}, fig3, fig4, fig5, figS5 and all"

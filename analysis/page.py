@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -52,7 +54,27 @@ class DetectorPage:
     pairs: Callable[[Rows], pd.DataFrame] = lambda _: pd.DataFrame(columns=[*PAIR])  # printed values beside ours
 
 
-AnyPage = Page | DetectorPage
+class Experiment(Protocol):
+    """What computes the rows of a page from nothing but a seed."""
+
+    def __call__(self, out: Path, *, seed: int, quick: bool, jobs: int) -> dict[str, pd.DataFrame]:
+        """Rows by table; what took long is kept below `out` and not computed again."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExperimentPage:
+    """A table of detectors that are trained for it: slow, so it is made where it is named and not among ``all``."""
+
+    name: str  # as the command calls it
+    title: str
+    cost: str  # what --list says of it
+    make: Experiment
+    write: Callable[[Rows], str]  # the table, in Markdown
+    draw: None = None
+
+
+AnyPage = Page | DetectorPage | ExperimentPage
 
 
 def rows_where(table: pd.DataFrame, **where: str) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from analysis.data import Data, study_data, synthetic_data
 from analysis.detector import make_detector_pages, why_not
 from analysis.drawing import FORMATS, make_page, words_of, write_comparison, write_index
 from analysis.evaluations import Evaluations, read_evaluations
-from analysis.page import AnyPage, DetectorPage, Page
+from analysis.experiments import make_experiment_pages
+from analysis.page import AnyPage, DetectorPage, ExperimentPage, Page
 from analysis.published import is_close
 from analysis.steps import compute
 from analysis.work import Asked, open_work
@@ -29,6 +30,7 @@ class Made:
     pages: Mapping[str, AnyPage]
     reasons: Mapping[str, str]  # page -> why it was not made; empty: it was
     compared: Sequence[pd.DataFrame]
+    text: str = ""  # of pages that are said, not only written
 
 
 def make_pages(
@@ -70,6 +72,7 @@ def make_pages(
         )
     of_study = [page for page in pages if isinstance(page, Page)]
     of_detectors = [page for page in pages if isinstance(page, DetectorPage)]
+    experiments = [page for page in pages if isinstance(page, ExperimentPage)]
     for option, given, about, they in (
         ("--evaluations", evaluations, of_detectors, "detectors"),
         ("--study", study, of_study, "raters"),
@@ -87,6 +90,8 @@ def make_pages(
         made.append(_make_of_study(of_study, data, asked, out, suffix=suffix, jobs=jobs))
     if of_detectors:
         made.append(_make_of_detectors(of_detectors, scored, out, suffix))
+    if experiments:
+        made.append(_make_experiments(experiments, out, asked.seed, quick=quick, jobs=jobs))
     return _finish(made, out)
 
 
@@ -107,6 +112,14 @@ def _make_of_detectors(pages: Sequence[DetectorPage], evaluations: Evaluations, 
     return Made(evaluations.name, evaluations.name, {page.name: page for page in pages}, reasons, compared)
 
 
+def _make_experiments(pages: Sequence[ExperimentPage], out: Path, seed: int, *, quick: bool, jobs: int) -> Made:
+    """The pages that train detectors of their own."""
+    written = make_experiment_pages(pages, out, seed=seed, quick=quick, jobs=jobs)
+    name = f"painted studies from seed {seed} on{', too few and too short to say anything' if quick else ''}"
+    reasons = dict.fromkeys(written, "")
+    return Made(name, name, {page.name: page for page in pages}, reasons, [], "\n\n".join(written.values()))
+
+
 def _wanted(pages: Sequence[P], reasons: Mapping[str, str]) -> list[P]:
     """The pages that can be made; it is said of the others why not."""
     for page in pages:
@@ -125,7 +138,8 @@ def _finish(parts: Sequence[Made], out: Path) -> str:
     words = "; ".join(part.words for part in used)
     out.mkdir(parents=True, exist_ok=True)
     write_index(out, words, made, skipped)
-    lines = [f"{len(made)} figures and tables of {', '.join(part.name for part in used)} in {out}"]
+    lines = [part.text for part in parts if part.text]
+    lines += [f"{len(made)} figures and tables of {', '.join(part.name for part in used)} in {out}"]
     lines += [f"{len(skipped)} not made, see index.md"] if skipped else []
     tables = [table for part in parts for table in part.compared if len(table)]
     if tables:
