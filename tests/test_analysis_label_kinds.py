@@ -10,14 +10,16 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app
 from analysis.compute import label_kinds
-from analysis.compute.label_kinds import QUICK, compute_label_kinds
+from analysis.compute.label_kinds import FULL, QUICK, compute_label_kinds
 from analysis.compute.label_study import KINDS, judge_labels, study_parameters, unseen_parameters
 from analysis.tables.label_kinds import pick_label_kinds, write_label_kinds
+from nucls_model.cli.configuring import make_config
 from nucls_model.labelled import LabelledFovs
 
 COMMAND = CliRunner()
 ONE_SEED = replace(QUICK, n_seeds=1)
 SEED_0 = "label_kinds_quick/seed-0"
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorials" / "labels_for_a_detector.md"
 
 
 def run(*words: object):
@@ -118,6 +120,13 @@ def test_study__asks_few_of_raters_who_differ() -> None:
     assert known.conditions[0].asked["R"] < known.cohorts[0].n_raters
     assert not set(known.tissue.hospitals) & set(unseen.tissue.hospitals)
     assert replace(unseen.tissue, hospitals=known.tissue.hospitals, n_slides=known.tissue.n_slides) == known.tissue
+
+
+def test_tutorial__has_the_settings_of_the_table(tmp_path: Path) -> None:
+    settings = TUTORIAL.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    (tmp_path / "small.toml").write_text(settings)
+    assert make_config(str(tmp_path / "small.toml"))[1] == FULL.config
+    assert f"study_parameters({FULL.n_fovs})" in TUTORIAL.read_text(encoding="utf-8")
 
 
 def labelled(*rows: tuple[float, str, float, float, float]) -> LabelledFovs:
