@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import threading
 import tomllib
 from collections.abc import Collection, Iterator
@@ -58,6 +59,31 @@ def atomic_write(path: str | Path, *, text: bool = False) -> Iterator[IO[Any]]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder to write into, which appears at `path` when the block ends, or not at all.
+
+    Raises
+    ------
+    WriteError
+        If there is something at `path` already, or it cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise WriteError(f"cannot write {path}: it exists already; give the name of a new or empty folder")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, path)
+    except WriteError:
+        raise
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:

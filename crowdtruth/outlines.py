@@ -124,7 +124,7 @@ def compare_outlines(
     clicked = _clicked_outlines(marks[marks["kind"] == "click"], of_cohorts(raters[["rater", "cohort"]], cohorts))
     verdicts = truth.loc[truth["boundary_correct"].notna(), [*_EACH, "fov", "boundary_correct"]]
     both = verdicts.merge(clicked, on=_EACH).merge(traced, on="anchor", suffixes=("", "_traced"))
-    overlap = _overlaps(as_polygons(both[_OUTLINE]), as_polygons(both[[f"{name}_traced" for name in _OUTLINE]]))
+    overlap = polygon_overlaps(as_polygons(both[_OUTLINE]), as_polygons(both[[f"{name}_traced" for name in _OUTLINE]]))
     table = both.assign(**overlap).astype({"boundary_correct": "int64"})
     return table.loc[table["iou"].notna(), [*OUTLINE_COLUMNS]].reset_index(drop=True)
 
@@ -149,7 +149,7 @@ def _medoid(polygons: NDArray[Any]) -> int:
     """Place of the polygon that overlaps the others best, the first of equals."""
     n = len(polygons)
     first, second = np.repeat(np.arange(n), n), np.tile(np.arange(n), n)
-    iou = np.nan_to_num(_overlaps(polygons[first], polygons[second])["iou"])
+    iou = np.nan_to_num(polygon_overlaps(polygons[first], polygons[second])["iou"])
     return int(iou.reshape(n, n).sum(axis=1).argmax())
 
 
@@ -176,8 +176,8 @@ def as_polygons(outlines: pd.DataFrame) -> NDArray[Any]:
     )
 
 
-def _overlaps(first: NDArray[Any], second: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
-    """IOU and DICE of polygons two by two, (n,) each; NaN where one has no area."""
+def polygon_overlaps(first: NDArray[Any], second: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
+    """`iou` and `dice` of shapely polygons two by two, (n,) each; NaN where one has no area."""
     import shapely
 
     areas, other_areas = shapely.area(first), shapely.area(second)

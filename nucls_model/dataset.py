@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from crowdtruth.checks import CORNERS
+from crowdtruth.images import read_image
 from crowdtruth.problems import StudyError
-from crowdtruth.report.crops import read_image
 from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED
 from crowdtruth.training import MIN_P_EXISTS
 from nucls_model.instances import Target

@@ -25,6 +25,7 @@ from crowdtruth.files import (
     read_table,
     read_toml,
     sha256_of,
+    whole_folder,
     write_json,
     write_table,
 )
@@ -229,6 +230,20 @@ def test_atomic_write__leaves_the_old_file_when_the_block_fails(tmp_path):
         write_half()
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_whole_folder__appears_whole_or_not_at_all(tmp_path):
+    def fail_halfway():
+        with whole_folder(tmp_path / "out") as folder:
+            (folder / "file").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_halfway()
+    assert not any(tmp_path.iterdir())
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "file").write_text("whole")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("file")] == ["out/file"]
 
 
 def test_atomic_write__leaves_the_old_file_on_ctrl_c(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 ORDER = [
-    "_kernels", "arguments", "problems", "cells", "files", "parallel", "taxonomy", "boxes",
+    "_kernels", "arguments", "problems", "cells", "files", "images", "parallel", "taxonomy", "boxes",
     "checks", "located", "study", "formats", "merging", "clustering", "ratings", "truth", "metrics", "curves",
     "resampling", "agreement", "comparisons", "references", "outcomes", "accuracy", "ease", "outlines", "synthetic",
     "simulation", "planning", "training", "options", "results", "plots", "report", "steps", "pipeline", "summary",

@@ -1,14 +1,13 @@
 """A study as a folder of CSV or Parquet tables (docs/data_model.md): the project's own format, read and written."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from crowdtruth.cells import TABLE_SUFFIXES, read_cells
-from crowdtruth.files import WriteError, write_table
+from crowdtruth.files import whole_folder, write_table
 from crowdtruth.formats.taxonomy_file import TAXONOMY_FILE, read_taxonomy_file, write_taxonomy_file
 from crowdtruth.problems import StudyError, quoted
 from crowdtruth.study import Study, make_study
@@ -108,22 +107,11 @@ def write_parquet_folder(study: Study, path: Path) -> None:
 
 def _write_folder(study: Study, path: Path, suffix: str) -> None:
     """Write the tables into a new folder, which appears whole or not at all."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise WriteError(f"cannot write {path}: it exists already; give the name of a new or empty folder")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.mkdir()
+    with whole_folder(path) as place:
         for name, frame in _tables_of(study).items():
-            write_table(frame, temporary / f"{name}{suffix}")
+            write_table(frame, place / f"{name}{suffix}")
         if study.taxonomy is not None:
-            write_taxonomy_file(study.taxonomy, temporary)
-        os.replace(temporary, path)
-    except WriteError:
-        raise
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            write_taxonomy_file(study.taxonomy, place)
 
 
 def _tables_of(study: Study) -> dict[str, pd.DataFrame]:

@@ -2,19 +2,14 @@
 
 import base64
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crowdtruth.files import inside
+from crowdtruth.images import PIXEL_LIMIT, read_image
 from crowdtruth.problems import StudyError
 
-PIXEL_LIMIT = 1 << 26
-"""Pixels of the largest image that is opened; cut larger ones into FOVs first."""
-
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 _LARGEST_SIDE = 256  # pixels of a crop
 _QUALITY = 80
 
@@ -58,36 +53,6 @@ def crop_images(folder: Path, images: Mapping[str, str], views: Sequence[tuple[s
 
 def _area(view: View) -> int:
     return (view[2] - view[0]) * (view[3] - view[1])
-
-
-def read_image(folder: Path, name: str) -> Any:
-    """The RGB image at a path below a folder.
-
-    Raises
-    ------
-    StudyError
-        If the path leads out of the folder.
-    OSError
-        If it is no image of a known format.
-    ValueError
-        If it has more than `PIXEL_LIMIT` pixels.
-    """
-    from PIL import Image
-
-    path = inside(folder, name)
-    if not path.is_file():
-        raise OSError("there is no such file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own limit is higher than ours, its advice is not for our users
-        try:
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > PIXEL_LIMIT:
-                    raise ValueError(f"{image.width} × {image.height} pixels; at most {PIXEL_LIMIT:,} are opened")
-                return image.convert("RGB")
-        except Image.DecompressionBombError as error:
-            raise ValueError(f"more than {PIXEL_LIMIT:,} pixels") from error
-        except (SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken
-            raise OSError(f"not a whole image ({error})") from error
 
 
 def _jpeg(image: Any, view: View) -> str:

@@ -97,14 +97,28 @@ class _Fov(NamedTuple):
     assignments: pd.DataFrame
 
 
-def _draw_fov(parameters: SyntheticParameters, traits: RaterTraits, fov: int, seed: int) -> _Fov:
-    """FOV number `fov`, alone: its slide, its nuclei, and the marks on it in every condition."""
+class FovPlace(NamedTuple):
+    """Where an FOV was taken, and what lies in it."""
+
+    slide: int
+    hospital: str
+    layout: Layout  # nuclei and what looks like one
+
+
+def place_of_fov(parameters: SyntheticParameters, fov: int, seed: int) -> FovPlace:
+    """Slide, hospital and contents of FOV number `fov`, alone: the same whatever else is drawn."""
     tissue = parameters.tissue
     slide = int(generator(seed, Stream.FOV, fov, "slide").integers(tissue.n_slides))
     rng = generator(seed, Stream.SLIDE, slide)
     hospital, mixture = hospital_of_slide(tissue, rng), slide_mixture(tissue, rng)
     size = spread_evenly(generator(seed, Stream.SIZE).random(), fov)
-    layout = draw_layout(tissue, mixture, generator(seed, Stream.FOV, fov), size)
+    return FovPlace(slide, hospital, draw_layout(tissue, mixture, generator(seed, Stream.FOV, fov), size))
+
+
+def _draw_fov(parameters: SyntheticParameters, traits: RaterTraits, fov: int, seed: int) -> _Fov:
+    """FOV number `fov`, alone: its slide, its nuclei, and the marks on it in every condition."""
+    tissue, place = parameters.tissue, place_of_fov(parameters, fov, seed)
+    layout = place.layout
     name = f"fov-{fov:03d}"
     rounds = [
         _draw_round(parameters, layout, traits, Place(fov, one, seed, number))
@@ -112,8 +126,8 @@ def _draw_fov(parameters: SyntheticParameters, traits: RaterTraits, fov: int, se
     ]
     record = {
         "fov": name,
-        "slide": f"slide-{slide:02d}",
-        "hospital": hospital,
+        "slide": f"slide-{place.slide:02d}",
+        "hospital": place.hospital,
         "width": tissue.fov_side,
         "height": tissue.fov_side,
         "mpp": tissue.mpp,

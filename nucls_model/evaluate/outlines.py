@@ -1,13 +1,10 @@
 """How well outlines of matched nuclei agree: areas of polygons, where both sides have one."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crowdtruth.metrics import ratio
-from crowdtruth.outlines import as_polygons
+from crowdtruth.outlines import as_polygons, polygon_overlaps
 from nucls_model.evaluate.inputs import Codes, Floats
 from nucls_model.evaluate.intervals import Resampling, score_rows
 
@@ -39,17 +36,9 @@ def outline_overlaps(found: pd.DataFrame, nuclei: pd.DataFrame) -> tuple[Floats,
     has_both = ((found["coords_x"] != "").to_numpy()) & ((nuclei["coords_x"] != "").to_numpy())
     iou, dice = np.full((2, len(has_both)), np.nan)
     first, second = (as_polygons(side[has_both]) for side in (found, nuclei))
-    iou[has_both], dice[has_both] = _overlaps(first, second)
+    overlaps = polygon_overlaps(first, second)
+    iou[has_both], dice[has_both] = overlaps["iou"], overlaps["dice"]
     return iou, dice
-
-
-def _overlaps(first: NDArray[Any], second: NDArray[Any]) -> tuple[Floats, Floats]:
-    """IOU and DICE of polygons two by two, (n,) each."""
-    import shapely
-
-    areas, other_areas = shapely.area(first), shapely.area(second)
-    shared = np.where((areas > 0) & (other_areas > 0), shapely.area(shapely.intersection(first, second)), np.nan)
-    return ratio(shared, areas + other_areas - shared), ratio(2 * shared, areas + other_areas)
 
 
 def outline_scores(fov: Codes, iou: Floats, dice: Floats, resampling: Resampling) -> pd.DataFrame:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crowdtruth.images import read_image
 from crowdtruth.metrics import match_boxes
-from crowdtruth.report.crops import read_image
 from nucls_model.labelled.table import OUTLINE, SIZE_TOLERANCE, image_size
 
 MIN_OVERLAP = 0.5

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
 from crowdtruth.files import inside
+from crowdtruth.images import IMAGE_FORMATS, PIXEL_LIMIT
 from crowdtruth.problems import StudyError, quoted
-from crowdtruth.report.crops import PIXEL_LIMIT
 from crowdtruth.taxonomy import AMBIGUOUS, RAW, UNDETECTED, Color, Grouping, Taxonomy
 
 PROBABILITY = "prob_"
@@ -29,7 +29,6 @@ SIZE_TOLERANCE = 1
 MASK_LIMIT = 1 << 31
 """Bytes of the masks of one FOV, a byte per pixel and outlined object."""
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")  # those that `read_image` opens
 _FOVS = ["fov", "slide", "hospital", "image", "width", "height"]
 _OBJECTS = ["fov", *CORNERS, "label", "p_exists"]
 
@@ -158,7 +157,7 @@ def image_size(path: Path | None) -> tuple[int, int] | str:
     if not path.is_file():
         return f"there is no image {path.name}"
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             size = image.size
             image.verify()  # checksums, where the format has them: a file cut short shows here, not hours later
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

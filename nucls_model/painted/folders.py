@@ -1,10 +1,7 @@
 """Painted FOVs in the folders in which NuCLS publishes its own: pictures, tables of objects, masks."""
 
 import io
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
-from crowdtruth.files import WriteError, atomic_write, write_table
+from crowdtruth.files import atomic_write, write_table
 from crowdtruth.taxonomy import load_taxonomy
 from nucls_model.dataset import rasterise
 from nucls_model.painted.outlines import Points, bounds, cut
@@ -129,30 +126,3 @@ def write_png(picture: NDArray[np.uint8], path: Path) -> None:
     Image.fromarray(picture).save(content, format="PNG")
     with atomic_write(path) as handle:
         handle.write(content.getvalue())
-
-
-@contextmanager
-def whole_folder(path: str | Path, parts: Sequence[str]) -> Iterator[Path]:
-    """A new folder with these folders in it, which appears at `path` when the block ends, or not at all.
-
-    Raises
-    ------
-    WriteError
-        If there is something at `path` already, or it cannot be written.
-    """
-    path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise WriteError(f"cannot write {path}: it exists already; give the name of a new or empty folder")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.mkdir()
-        for part in parts:
-            (temporary / part).mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, path)
-    except WriteError:
-        raise
-    except OSError as error:
-        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

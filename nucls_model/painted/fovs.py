@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
+from crowdtruth.files import whole_folder
 from crowdtruth.parallel import track
 from crowdtruth.problems import quoted
 from crowdtruth.synthetic import ClassParameters, TissueParameters
 from crowdtruth.synthetic.layout import Layout, draw_layout, slide_mixture, spread_evenly
-from nucls_model.painted.folders import PARTS, object_table, whole_folder, write_fov
+from nucls_model.painted.folders import PARTS, object_table, write_fov
 from nucls_model.painted.looks import DEBRIS, LOOKS, check_classes, look_of
 from nucls_model.painted.outlines import draw_outline
 from nucls_model.painted.scene import Scene, paint
@@ -98,7 +99,9 @@ def paint_fovs(out: str | Path, *, n_fovs: int, seed: int = 0, **changes: Any) -
         raise ValueError(f"n_fovs must be at least 1, got {n_fovs}")
     parameters = _changed(changes)
     rows = []
-    with whole_folder(out, PARTS) as folder:
+    with whole_folder(out) as folder:
+        for part in PARTS:
+            (folder / part).mkdir()
         for number in track(range(n_fovs), "painting FOVs"):
             fov = paint_fov(number, seed=seed, parameters=parameters)
             write_fov(folder, fov.name, fov.rgb, fov.objects)

@@ -10,13 +10,14 @@ from numpy.random import Generator, SeedSequence
 from numpy.typing import NDArray
 
 from crowdtruth.checks import CORNERS
+from crowdtruth.files import whole_folder
 from crowdtruth.formats import write_study
 from crowdtruth.parallel import track
 from crowdtruth.study import Study
 from crowdtruth.synthetic import SyntheticStudy
-from crowdtruth.synthetic.layout import Layout, draw_layout, hospital_of_slide, slide_mixture, spread_evenly
-from crowdtruth.synthetic.seeds import Stream, generator
-from nucls_model.painted.folders import PARTS, object_table, whole_folder, write_fov, write_png
+from crowdtruth.synthetic.layout import Layout
+from crowdtruth.synthetic.studies import place_of_fov
+from nucls_model.painted.folders import PARTS, object_table, write_fov, write_png
 from nucls_model.painted.fovs import MPP, check_hospitals, slide_name
 from nucls_model.painted.looks import DEBRIS, check_classes
 from nucls_model.painted.scene import Scene, paint
@@ -67,7 +68,9 @@ def paint_study(made: SyntheticStudy, folder: str | Path) -> pd.DataFrame:
     check_classes(one.name for one in made.parameters.tissue.classes)
     check_hospitals(tuple(made.parameters.tissue.hospitals))
     names = _published_names(made.study.fovs)
-    with whole_folder(folder, [f"truth/{part}" for part in PARTS]) as place:
+    with whole_folder(folder) as place:
+        for part in PARTS:
+            (place / "truth" / part).mkdir(parents=True)
         write_study(_renamed(made.study, names), place / "study", format="csv")
         (place / "study" / "rgb").mkdir()
         for number, row in enumerate(track(list(names.itertuples()), "painting FOVs")):
@@ -114,12 +117,7 @@ def _paint_fov(made: SyntheticStudy, number: int, hospital: str, slide: str) -> 
 def _layout(made: SyntheticStudy, number: int) -> Layout:
     """What lies in one FOV, distractors too: drawn again, and checked to be what the study holds."""
     tissue, seed = made.parameters.tissue, made.seed
-    slide = int(generator(seed, Stream.FOV, number, "slide").integers(tissue.n_slides))
-    rng = generator(seed, Stream.SLIDE, slide)
-    hospital_of_slide(tissue, rng)  # drawn before the mixture
-    mixture = slide_mixture(tissue, rng)
-    size = spread_evenly(generator(seed, Stream.SIZE).random(), number)
-    layout = draw_layout(tissue, mixture, generator(seed, Stream.FOV, number), size)
+    layout = place_of_fov(made.parameters, number, seed).layout
     fov = made.study.fovs["fov"].iloc[number]
     true = made.truth.loc[made.truth["fov"] == fov, CORNERS].to_numpy()
     if not np.array_equal(layout.boxes[layout.label < len(tissue.classes)], true):

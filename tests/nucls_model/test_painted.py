@@ -20,7 +20,7 @@ from crowdtruth.taxonomy import load_taxonomy
 from nucls_model.dataset import FovDataset, rasterise
 from nucls_model.labelled import read_nucls_folder
 from nucls_model.painted import FovParameters, Staining, paint_fov, paint_fovs, paint_study, staining_of
-from nucls_model.painted.folders import draw_mask, instance_codes, object_table, whole_folder
+from nucls_model.painted.folders import draw_mask, instance_codes, object_table
 from nucls_model.painted.looks import DEBRIS, LOOKS, look_of
 from nucls_model.painted.outlines import bounds, cut, draw_outline
 from nucls_model.painted.scene import Scene, paint, stain_amounts
@@ -350,17 +350,6 @@ def test_paint_fovs__leaves_a_folder_that_is_in_use_alone(tmp_path: Path) -> Non
     with pytest.raises(WriteError, match="it exists already; give the name of a new or empty folder"):
         paint_fovs(tmp_path, n_fovs=1)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_whole_folder__appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    def fail_halfway() -> None:
-        with whole_folder(tmp_path / "out", ["part"]) as folder:
-            (folder / "part" / "file").write_text("half")
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail_halfway()
-    assert not any(tmp_path.iterdir())
 
 
 def test_draw_mask__refuses_more_objects_than_it_can_tell_apart() -> None:

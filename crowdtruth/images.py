@@ -1,0 +1,43 @@
+"""Pictures of FOVs: opened only inside the folder given, only in known formats, only up to a size."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from crowdtruth.files import inside
+
+PIXEL_LIMIT = 1 << 26
+"""Pixels of the largest image that is opened; cut larger ones into FOVs first."""
+
+IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""Those that are opened, as Pillow calls them."""
+
+
+def read_image(folder: Path, name: str) -> Any:
+    """The RGB image at a path below a folder.
+
+    Raises
+    ------
+    StudyError
+        If the path leads out of the folder.
+    OSError
+        If it is no image of a known format.
+    ValueError
+        If it has more than `PIXEL_LIMIT` pixels.
+    """
+    from PIL import Image
+
+    path = inside(folder, name)
+    if not path.is_file():
+        raise OSError("there is no such file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own limit is higher than ours, its advice is not for our users
+        try:
+            with Image.open(path, formats=IMAGE_FORMATS) as image:
+                if image.width * image.height > PIXEL_LIMIT:
+                    raise ValueError(f"{image.width} × {image.height} pixels; at most {PIXEL_LIMIT:,} are opened")
+                return image.convert("RGB")
+        except Image.DecompressionBombError as error:
+            raise ValueError(f"more than {PIXEL_LIMIT:,} pixels") from error
+        except (SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken
+            raise OSError(f"not a whole image ({error})") from error
