@@ -129,6 +129,6 @@ def _cell(row: pd.Series, is_signed: bool) -> str:
 
 def _number(value: float, is_signed: bool) -> str:
     """Fractions to three digits without the leading zero, counts as they are."""
-    sign = "+" if is_signed and value > 0 else "−" if value < 0 else ""
-    size = abs(value)
-    return sign + (f"{size:,.0f}" if size > 2 else f"{size:.3f}".removeprefix("0"))
+    size = f"{abs(value):,.0f}" if abs(value) > 2 else f"{abs(value):.3f}".removeprefix("0")
+    sign = "" if size == ".000" else "−" if value < 0 else "+" if is_signed else ""
+    return sign + size
