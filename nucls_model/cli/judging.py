@@ -23,6 +23,7 @@ from nucls_model.weights import ModelRecord
 
 _TILE, _OVERLAP = 1024, 128  # pixels; the FOVs of the published set are smaller, and seen whole as in the paper
 _WHITE = 255
+_TITLE = 32  # letters above a picture; names of FOVs are longer than pictures are wide
 _MPP = 0.2  # labelled images are at the detector's resolution
 _SHOWN = {
     "ap_50": "AP@.5",
@@ -146,7 +147,8 @@ def draw_fovs(labelled: LabelledFovs, places: Sequence[int], out: Path, *, n_dra
         fov = str(dataset.fovs["fov"].iloc[place])
         pixels = (dataset.image(place) * _WHITE).round().byte().permute(1, 2, 0).numpy()
         found, true = (table[table["fov"] == fov] for table in (predictions, labelled.objects))
-        scenes.append(Scene(fov, pixels, found, true))
+        slide = str(dataset.fovs["slide"].iloc[place])
+        scenes.append(Scene(f"{place + 1}. {slide or fov}"[:_TITLE], pixels, found, true))
     return write_pages(scenes, labelled.colors, out) if scenes else []
 
 

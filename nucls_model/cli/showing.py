@@ -28,7 +28,7 @@ DEMO = NuclsConfig(
     mask_channels=64,
     class_convs=1,
     learning_rate=0.02,
-    detector_updates=320,
+    detector_updates=420,
     classifier_updates=30,
 )
 """A detector that learns on a laptop: smaller crops and heads, three stages of four, ten times the learning rate."""

@@ -10,9 +10,11 @@ from nucls_model.instances import Target
 from nucls_model.labelled import read_labelled
 from nucls_model.nucls import build_nucls
 from nucls_model.painted import paint_fovs
+from nucls_model.train.batches import Part
+from nucls_model.train.loop import take_step
 from nucls_model.train.running import Means, train_detector, training_data
 from nucls_model.weights import read_model
-from tests.nucls_model.training_cases import target_of
+from tests.nucls_model.training_cases import DESCENT, target_of
 
 TINY = NuclsConfig(
     scale_factor=1.0,
@@ -84,6 +86,24 @@ def test_forward__sends_a_gradient_to_all_that_moves_as_processes_expect_of_each
     )
     torch.stack(list(losses.values())).sum().backward()
     assert all(parameter.grad is not None for parameter in moving)
+
+
+@pytest.mark.parametrize("row", ["1", "3", "4"])
+def test_take_step__in_bfloat16_the_losses_are_about_the_same(row):
+    losses = {}
+    for half in (None, torch.bfloat16):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = build_nucls(tiny(row), ["a", "b"]).train()
+        images = [torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(n)) for n in range(2)]
+        part = Part(images, [target_of(n, side=64) for n in range(2)], ["f", "g"], torch.Generator().manual_seed(0))
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        losses[half] = take_step(model, [part], optimiser, descent=replace(DESCENT, half=half), scaler=scaler, update=0)
+        assert all(torch.isfinite(p).all() and p.dtype == torch.float32 for p in model.parameters())
+    for name in ("rpn_objectness", "rpn_box"):  # later ones depend on proposals, which rounding may swap
+        assert losses[torch.bfloat16][name] == pytest.approx(losses[None][name], rel=0.05)
+        assert losses[torch.bfloat16][name] != losses[None][name]
 
 
 def test_training_data__draws_fovs_by_the_weights_of_the_paper_and_leaves_out_those_without_nuclei(labelled):
