@@ -257,7 +257,7 @@ def prepare_folder(results: ResultFolder) -> None:
     """Create the folder with its record, or clear it of what a killed process left half-written."""
     results.path.mkdir(parents=True, exist_ok=True)
     for temporary in results.path.rglob(".*.part"):
-        if _is_abandoned(temporary):
+        if temporary.is_file() and _is_abandoned(temporary):
             temporary.unlink(missing_ok=True)
     write_json(results.record, results.path / RECORD)
 

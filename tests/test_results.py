@@ -118,10 +118,11 @@ def test_run_step__clears_what_a_killed_process_left(study: Path, tmp_path: Path
     gone.wait()
     (out / f".anchors.csv.{gone.pid}-1.part").write_text("anch")
     (out / f".truth.csv.{os.getppid()}-1.part").write_text("another process writes")
+    (out / f".folder.{gone.pid}.part").mkdir()
     (out / ".DS_Store").write_text("no business of ours")
     run_step(opened(out, study), "cluster", options={}, after=(), compute=Counter())
     left = {f.name for f in out.iterdir()}
-    assert left == {"anchors.csv", RECORD, ".DS_Store", f".truth.csv.{os.getppid()}-1.part"}
+    assert left == {"anchors.csv", RECORD, ".DS_Store", f".truth.csv.{os.getppid()}-1.part", f".folder.{gone.pid}.part"}
 
 
 def test_open_results__refuses_the_results_of_another_command(study: Path, tmp_path: Path) -> None:
