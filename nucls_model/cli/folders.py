@@ -24,7 +24,7 @@ def read_labels(
     if targets is not None and targets not in TARGETS:
         raise ValueError(f"--targets is one of {', '.join(TARGETS)}; got {targets!r}")
     is_inferred = path.is_dir() and (path / RECORD).is_file()
-    if targets is not None and not is_inferred:
+    if targets is not None and path.exists() and not is_inferred:
         raise ValueError(f"--targets is for the result folder of 'crowdtruth run', which {path} is not")
     labelled = read_labelled(path, level, targets=targets or TARGETS[0], images=images)  # type: ignore[arg-type]
     for note in labelled.notes:

@@ -1,5 +1,6 @@
 """A detector on labelled FOVs: its predictions, its scores, and those in a few lines of text."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -172,5 +173,6 @@ def describe_scores(metrics: pd.DataFrame, level: str) -> str:
     lines = [f"{counts['n_true']:,.0f} nuclei, {counts['n_predicted']:,.0f} found, {counts['n_matched']:,.0f} matched"]
     shown = overall.drop_duplicates("metric").set_index("metric").reindex(list(_SHOWN)).dropna(subset="value")
     for metric, (value, low, high) in zip(shown.index, shown[["value", "low", "high"]].to_numpy(float), strict=True):
-        lines.append(f"  {_SHOWN[metric]:<24} {value:.3f} ({low:.3f} – {high:.3f})")
+        interval = "" if math.isnan(low) else f" ({low:.3f} – {high:.3f})"  # too few FOVs have none
+        lines.append(f"  {_SHOWN[metric]:<24} {value:.3f}{interval}")
     return "\n".join(lines)

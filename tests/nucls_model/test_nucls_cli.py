@@ -283,6 +283,12 @@ def test_train__names_a_pickle_in_place_of_weights(painted, tiny, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_train__names_labels_that_are_not_there(tmp_path):
+    for targets in ([], ["--targets", "inferred"]):
+        message = error_of(command("train", tmp_path / "none", "--out", tmp_path / "model", *targets))
+        assert f"no such file or folder: {tmp_path / 'none'}" in message
+
+
 def test_train__names_a_folder_that_is_no_source_of_labels(tmp_path):
     (tmp_path / "empty").mkdir()
     message = error_of(command("train", tmp_path / "empty", "--out", tmp_path / "model"))

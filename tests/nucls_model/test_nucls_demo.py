@@ -55,6 +55,13 @@ def test_describe_scores__says_what_papers_print(demo):
     assert f"class accuracy           {overall(metrics, 'accuracy', 'main'):.3f} (" in words
 
 
+def test_describe_scores__without_an_interval_shows_none(demo):
+    _, metrics = demo
+    words = describe_scores(metrics.assign(low=float("nan"), high=float("nan")), "main")
+    assert "nan" not in words
+    assert "(" not in words
+
+
 def test_run_demo__never_paints_over_an_earlier_one(demo):
     out, _ = demo
     with pytest.raises(WriteError, match="it exists already"):
