@@ -36,7 +36,7 @@ class ThumbnailClassifier(nn.Module):
         """Fractions (k, 3, side, side) -> logits (k, C) and embedding (k, channels)."""
         x = self.backbone(normalise(thumbnails))  # (k, channels, side / stride, side / stride)
         embedding = x.mean(dim=(2, 3))  # (k, channels)
-        return self.logits(embedding).float(), embedding
+        return self.logits(embedding).float(), embedding.float()
 
 
 class ThumbnailNucls(nn.Module):
@@ -89,14 +89,22 @@ class ThumbnailNucls(nn.Module):
         """
         losses = {} if self.is_frozen else dict(self.detector(images, [as_nuclei(t) for t in targets], generator))
         thumbnails = torch.cat([self.thumbnails(image, t.boxes) for image, t in zip(images, targets, strict=True)])
-        logits = self._logits(thumbnails)
+        logits, _ = self.classifier(thumbnails)  # (k, C), of no thumbnail too: processes expect a gradient of each part
         classes = torch.cat([target.classes for target in targets])
         losses["thumbnail"] = class_loss(logits, classes, torch.cat([target.class_weight for target in targets]))
         return losses
 
     @torch.no_grad()
     def detect(self, images: Sequence[Tensor]) -> list[Detections]:
-        """The detector's objects of each image, with the classifier's probabilities, embedding and label."""
+        """The detector's objects of each image, with the classifier's probabilities, embedding and label.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is in training mode: batch norm would depend on the batch.
+        """
+        if self.training:  # the detector, once frozen, no longer is
+            raise RuntimeError("detect() needs the model in evaluation mode: call model.eval() first")
         found = self.detector.detect(images)
         return [self._classified(image, objects) for image, objects in zip(images, found, strict=True)]
 
@@ -132,12 +140,6 @@ class ThumbnailNucls(nn.Module):
             self.detector.eval()
         return self
 
-    def _logits(self, thumbnails: Tensor) -> Tensor:
-        """Class logits (k, C); none, with a gradient of zero, where there is no thumbnail."""
-        if len(thumbnails):
-            return self.classifier(thumbnails)[0]
-        return self.classifier.logits(thumbnails.new_zeros(0, self.classifier.logits.in_features)).float()
-
     def _classified(self, image: Tensor, objects: Detections) -> Detections:
         """The detections of one image with the classes of their thumbnails; the embedding is the centred one's."""
         probabilities, embedding = self._classify(image, objects.boxes, (0.0, 0.0))
@@ -148,22 +150,14 @@ class ThumbnailNucls(nn.Module):
 
     def _classify(self, image: Tensor, boxes: Tensor, shift: tuple[float, float]) -> tuple[Tensor, Tensor]:
         """Class probabilities (k, C) and embeddings (k, channels) of shifted thumbnails."""
-        if not len(boxes):
-            n_features, n_classes = self.classifier.logits.in_features, self.classifier.logits.out_features
-            return boxes.new_zeros(0, n_classes), boxes.new_zeros(0, n_features)
         found = [self.classifier(self.thumbnails(image, block, shift)) for block in boxes.split(BLOCK)]
-        return torch.cat([logits.softmax(dim=1) for logits, _ in found]), torch.cat(
-            [embedding for _, embedding in found]
-        )
+        logits, embedding = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return logits.softmax(dim=1), embedding
 
 
 def as_nuclei(target: Target) -> Target:
-    """The same objects with one class, nucleus; AMBIGUOUS ones stay without a class."""
-    return replace(
-        target,
-        classes=torch.ones_like(target.existence)[:, None],
-        class_weight=torch.where(target.class_weight > 0, target.existence, 0.0),
-    )
+    """The same objects with one class, nucleus, of the same weight: AMBIGUOUS ones stay without a class."""
+    return replace(target, classes=torch.ones_like(target.existence)[:, None])
 
 
 def shifts_around(n_shifts: int, radius: float) -> list[tuple[float, float]]:

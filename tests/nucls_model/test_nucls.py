@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from nucls_model.config import CONFIGURATIONS, NuclsConfig
 from nucls_model.instances import Detections, Target
 from nucls_model.nucls import build_nucls
+from nucls_model.thumbnails import as_nuclei
 
 CLASSES = ("tumor", "stroma", "sTIL")
 SMALL = NuclsConfig(
@@ -252,3 +253,30 @@ def test_thumbnails__show_the_square_around_a_nucleus() -> None:
     picture = image()
     thumbnail = model.thumbnails(picture, torch.tensor([[20.0, 30.0, 24.0, 34.0]]))
     torch.testing.assert_close(thumbnail[0], picture[:, 24:40, 14:30])
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_thumbnails__of_no_nucleus_send_a_gradient_of_nothing_to_the_whole_classifier(is_frozen: bool) -> None:
+    model = build(config_of("4"))
+    if is_frozen:
+        model.freeze_detector()
+    losses = losses_of(model, nothing())
+    losses["thumbnail"].backward()
+    assert losses["thumbnail"].item() == 0
+    assert all(p.grad is not None and not p.grad.any() for p in model.classifier_parameters())
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+def test_thumbnails__refuse_training_mode_beside_a_frozen_detector_too() -> None:
+    model = build(config_of("4"))
+    model.freeze_detector()
+    with pytest.raises(RuntimeError, match="evaluation mode"):
+        model.train().detect([image()])
+
+
+def test_as_nuclei__keeps_the_weight_of_what_may_be_ambiguous() -> None:
+    doubtful = target(class_weight=torch.tensor([0.3, 0.0]), existence=torch.tensor([0.9, 0.8]))
+    nuclei = as_nuclei(doubtful)
+    assert nuclei.classes.tolist() == [[1], [1]]
+    assert nuclei.class_weight.tolist() == pytest.approx([0.3, 0.0])
+    assert nuclei.existence.tolist() == pytest.approx([0.9, 0.8])
