@@ -93,7 +93,8 @@ class Nucls(nn.Module):
         losses = {}
         if not self.is_frozen:
             losses["rpn_objectness"], losses["rpn_box"] = self.rpn.losses(scores, targets, generator)
-        proposals = self.choose(self.rpn.propose(scores, batch.sizes), targets, generator)
+        # A model that diverged must come to its losses: who reads them knows the images. Detection raises.
+        proposals = self.choose(self.rpn.propose(scores.finite(), batch.sizes), targets, generator)
         embedding = self._embed(features, self._class_features(features), proposals.boxes, proposals.image)  # (k, f)
         logits = self.class_logits(embedding).float()  # (k, C + 2)
         losses["class"] = class_loss(logits, class_targets(proposals), proposals.class_weight)

@@ -30,6 +30,11 @@ class PriorScores:
     logits: Tensor  # (n, p): objectness
     encoded: Tensor  # (n, p, 4): the object's box relative to the prior box
 
+    def finite(self) -> "PriorScores":
+        """The same with 0 for what is no finite number."""
+        logits, encoded = (x.nan_to_num(0.0, 0.0, 0.0) for x in (self.logits, self.encoded))
+        return PriorScores(self.boxes, logits, encoded)
+
 
 class ProposalHead(nn.Module):
     """Objectness and box of every prior box, from a 3 × 3 convolution of the feature map."""

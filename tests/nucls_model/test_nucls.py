@@ -146,6 +146,22 @@ def test_forward__of_images_without_objects_is_defined() -> None:
     assert losses["box"].item() == losses["mask"].item() == losses["rpn_box"].item() == 0
 
 
+@pytest.mark.parametrize("name", ["backbone.conv1.weight", "rpn.head.conv.weight", "class_logits.bias"])
+def test_forward__of_a_model_that_diverged_shows_it_in_the_losses(name: str) -> None:
+    model = build()
+    with torch.no_grad():
+        model.get_parameter(name).fill_(math.nan)
+    assert any(loss.isnan() for loss in losses_of(model, target()).values())
+
+
+def test_detect__refuses_a_model_that_diverged() -> None:
+    model = build()
+    with torch.no_grad():
+        model.backbone.conv1.weight.fill_(math.nan)
+    with pytest.raises(ValueError, match="deltas must be finite"):
+        detect(model, image())
+
+
 def test_forward__is_the_same_for_the_same_generator() -> None:
     first, second = (losses_of(build(), target(), without_outlines()) for _ in range(2))
     assert [loss.item() for loss in first.values()] == [loss.item() for loss in second.values()]
