@@ -9,7 +9,6 @@ from torch import Generator, Tensor
 from nucls_model.box_ops import match, pairwise_iou, sample
 from nucls_model.instances import Target
 from nucls_model.roi_align import roi_align
-from nucls_model.rpn import overlaps_any
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,11 @@ def choose_proposals(
     chosen = []
     for i, (boxes, target) in enumerate(zip(proposals, targets, strict=True)):
         candidates = torch.cat([boxes, target.boxes])
-        matched = match(pairwise_iou(target.boxes, candidates), foreground_iou, foreground_iou, keep_best=False)
-        ignored = (matched < 0) & overlaps_any(candidates, target.ignored, foreground_iou)
+        matched, if_objects = (
+            match(pairwise_iou(truth, candidates), foreground_iou, foreground_iou, keep_best=False)
+            for truth in (target.boxes, target.ignored)
+        )
+        ignored = (matched < 0) & (if_objects >= 0)
         rows = sample(matched, ignored, samples, foreground_share, generator)
         chosen.append(_with_targets(candidates[rows], matched[rows], target, i))
     return Proposals(**{field.name: torch.cat([getattr(c, field.name) for c in chosen]) for field in fields(Proposals)})

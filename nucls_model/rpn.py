@@ -12,7 +12,18 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
-from nucls_model.box_ops import clip, decode, encode, is_sized, match, nms, pairwise_iou, prior_boxes, sample
+from nucls_model.box_ops import (
+    BACKGROUND,
+    clip,
+    decode,
+    encode,
+    is_sized,
+    match,
+    nms,
+    pairwise_iou,
+    prior_boxes,
+    sample,
+)
 from nucls_model.instances import Target
 from nucls_model.losses import box_loss, objectness_loss
 
@@ -134,17 +145,13 @@ class RegionProposals(nn.Module):
 
     def _choose(self, priors: Tensor, target: Target, generator: Generator) -> tuple[Tensor, Tensor]:
         """Rows of the prior boxes of one image that train the network, and the object of each (-1: background)."""
-        matched = match(pairwise_iou(target.boxes, priors), self.foreground_iou, self.background_iou, keep_best=True)
-        ignored = (matched < 0) & overlaps_any(priors, target.ignored, self.background_iou)
+        matched, if_objects = (
+            match(pairwise_iou(boxes, priors), self.foreground_iou, self.background_iou, keep_best=True)
+            for boxes in (target.boxes, target.ignored)
+        )
+        ignored = (matched < 0) & (if_objects != BACKGROUND)
         rows = sample(matched, ignored, self.samples, self.foreground_share, generator)
         return rows, matched[rows]
-
-
-def overlaps_any(boxes: Tensor, ignored: Tensor, iou: float) -> Tensor:
-    """Which of (k, 4) boxes would not be background if the (m, 4) ignored ones were objects: (k,) bool."""
-    if not len(ignored):
-        return torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    return pairwise_iou(ignored, boxes).max(dim=0).values >= iou
 
 
 def _existence(existence: Tensor, matched: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from nucls_model.box_ops import pairwise_iou
 from nucls_model.instances import Target
-from nucls_model.rpn import PriorScores, RegionProposals, overlaps_any
+from nucls_model.rpn import PriorScores, RegionProposals
 
 OBJECT = [16.0, 16.0, 32.0, 32.0]
 
@@ -81,13 +82,17 @@ def test_losses__weigh_an_object_by_its_probability_to_exist() -> None:
 def test_losses__never_teach_that_an_ignored_place_is_background() -> None:
     rpn = network(samples=10_000)
     said = scores(rpn, -20.0)
-    overlapped = overlaps_any(said.boxes, torch.tensor([OBJECT]), 0.3)
+    overlapped = pairwise_iou(torch.tensor([OBJECT]), said.boxes)[0] >= 0.3
     said.logits[0, overlapped] = 20.0  # taken for objects
     assert losses(rpn, said, target(n=0, ignored=[OBJECT]))[0] == pytest.approx(0, abs=1e-6)
     assert losses(rpn, said, target(n=0))[0] > 0.1
 
 
-def test_overlaps_any__counts_what_would_not_be_background() -> None:
-    boxes = torch.tensor([OBJECT, [16.0, 16.0, 32.0, 20.0], [40.0, 40.0, 50.0, 50.0]])
-    assert overlaps_any(boxes, torch.tensor([OBJECT]), 0.3).tolist() == [True, False, False]
-    assert not overlaps_any(boxes, torch.zeros(0, 4), 0.3).any()
+def test_losses__never_teach_that_the_best_prior_of_a_small_ignored_place_is_background() -> None:
+    rpn, small = network(samples=10_000), [20.0, 20.0, 28.0, 28.0]
+    said = scores(rpn, -20.0)
+    iou = pairwise_iou(torch.tensor([small]), said.boxes)[0]
+    assert iou.max() < 0.3  # as an object it would still keep those that overlap it most
+    said.logits[0, iou == iou.max()] = 20.0
+    assert losses(rpn, said, target(n=0, ignored=[small]))[0] == pytest.approx(0, abs=1e-6)
+    assert losses(rpn, said, target(n=0))[0] > 0.1
