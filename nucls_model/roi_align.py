@@ -6,7 +6,7 @@ of the map it touches, and its gradient the same two, transposed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -72,9 +72,9 @@ def roi_align(
     if size < 1 or samples < 0 or not scale > 0:
         raise ValueError(f"size >= 1, samples >= 0 and scale > 0 are needed, got {size}, {samples} and {scale}")
     low, length = _extent(boxes.detach(), scale, is_aligned)
-    rows = _Axis(low[:, 1], length[:, 1], features.shape[2], size, samples)
-    columns = _Axis(low[:, 0], length[:, 0], features.shape[3], size, samples)
-    return _Pool.apply(features, image, rows, columns)
+    rows = _Axis(low[:, 1], length[:, 1], features.shape[2], size, samples).windows()
+    columns = _Axis(low[:, 0], length[:, 0], features.shape[3], size, samples).windows()
+    return _Pool.apply(features, _Reading(image, rows, columns, _alike(rows, columns)))
 
 
 def _check_tensors(features: Tensor, boxes: Tensor, image: Tensor) -> None:
@@ -111,10 +111,6 @@ class _Axis:
     size: int  # bins of a box
     samples: int  # points of a bin; 0: by its length
 
-    def of(self, boxes: Tensor) -> "_Axis":
-        """The same for some rows of the boxes."""
-        return replace(self, low=self.low[boxes], length=self.length[boxes])
-
     def n_points(self) -> Tensor:
         """Points of each box's bins, (n_boxes,)."""
         return torch.full_like(self.length, self.samples) if self.samples else (self.length / self.size).ceil()
@@ -125,18 +121,19 @@ class _Axis:
         step = bin_length / self.n_points().clamp(min=1)[:, None, None]
         return self.low[:, None, None] + bins * bin_length + (points + 0.5) * step
 
-    def windows(self) -> tuple[Tensor, Tensor]:
-        """First cell that counts for each box, and how many there are to the last: int64 (n_boxes,) each."""
+    def windows(self) -> "_Windows":
+        """The cells that count for each box."""
         last_point = (self.n_points() - 1).clamp(min=0)[:, None, None]
         first = self.places(0, 0).flatten().clamp(0, self.n_cells - 1).long()
         last = self.places(self.size - 1, last_point).flatten().clamp(0, self.n_cells - 1).long() + 1
         n_cells = (last - first + _STEP).div(_STEP, rounding_mode="floor").mul(_STEP).clamp(max=self.n_cells)
-        return first.minimum(self.n_cells - n_cells), n_cells
+        first = first.minimum(self.n_cells - n_cells)
+        return _Windows(first, n_cells, self.n_cells, self._weights(first, _largest(n_cells)))
 
-    def weights(self, first: Tensor, n_cells: int) -> Tensor:
-        """How much each cell of a window counts in each bin, (n_boxes, size, n_cells); windows begin at `first`."""
+    def _weights(self, first: Tensor, n_cells: int) -> Tensor:
+        """How much each cell from `first` on counts in each bin: (n_boxes, size, n_cells)."""
         n_points = self.n_points()[:, None, None]
-        points = torch.arange(int(n_points.max()), device=self.low.device)
+        points = torch.arange(_largest(n_points), device=self.low.device)
         place = self.places(torch.arange(self.size, device=self.low.device)[:, None], points)
         is_read = (points < n_points) & (place >= -1) & (place <= self.n_cells)
         share = is_read / n_points.clamp(min=1)  # (n_boxes, size, points)
@@ -145,6 +142,39 @@ class _Axis:
         cell = (place.long() - first[:, None, None]).clamp(max=n_cells - 1)  # beyond it are points that are not read
         weights = share.new_zeros(len(first), self.size, n_cells).scatter_add_(2, cell, share - to_next)
         return weights.scatter_add_(2, (cell + 1).clamp(max=n_cells - 1), to_next)
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """The cells that count for each box along one axis of the map."""
+
+    first: Tensor  # (n_boxes,) int64
+    n_cells: Tensor  # (n_boxes,) int64: in the window, which begins at `first`
+    of_map: int  # cells of the whole map
+    weights: Tensor  # (n_boxes, size, largest window): how much each cell counts in each bin; 0 beyond the window
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What every box reads of the map, for the pooled values and for their gradient."""
+
+    image: Tensor  # (n_boxes,) int64
+    rows: _Windows
+    columns: _Windows
+    alike: list[tuple[int, int, Tensor]]  # height and width of a window, and the boxes that have such a one
+
+
+def _largest(values: Tensor) -> int:
+    """The largest of whole numbers; 0 of none."""
+    return int(values.max()) if values.numel() else 0
+
+
+def _alike(rows: _Windows, columns: _Windows) -> list[tuple[int, int, Tensor]]:
+    """Boxes by the height and width of their windows, as `_Reading` has them."""
+    kind = rows.n_cells * (columns.of_map + 1) + columns.n_cells
+    kinds, counts = (value.tolist() for value in kind.unique(return_counts=True))
+    members = kind.argsort(stable=True).split(counts)
+    return [(*divmod(like, columns.of_map + 1), boxes) for like, boxes in zip(kinds, members, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -158,19 +188,17 @@ class _Block:
 
 
 class _Pool(torch.autograd.Function):
-    """Weighted sums over the map and their transpose; windows are made again for the gradient, not kept."""
+    """Weighted sums over the map and their transpose; windows are cut again for the gradient, not kept."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, image: Tensor, rows: _Axis, columns: _Axis) -> Tensor:
-        ctx.save_for_backward(image)
-        ctx.rows, ctx.columns = rows, columns
-        ctx.shape, ctx.dtype = features.shape, features.dtype
-        size, n_channels = rows.size, features.shape[1]
-        pooled = features.new_empty(len(image), size, size, n_channels)
+    def forward(ctx: Any, features: Tensor, reading: _Reading) -> Tensor:
+        ctx.reading, ctx.shape, ctx.dtype = reading, features.shape, features.dtype
+        size, n_channels = reading.rows.weights.shape[1], features.shape[1]
+        pooled = features.new_empty(len(reading.image), size, size, n_channels)
         with torch.autocast(features.device.type, enabled=False):
             cells = features.permute(0, 2, 3, 1).reshape(-1, n_channels)  # (n_images * height * width, channels)
             cells = cells.to(torch.promote_types(features.dtype, torch.float32))
-            for block in _blocks(image, rows, columns, cells):
+            for block in _blocks(reading, cells):
                 n, height, width = block.cells.shape
                 x = cells[block.cells].view(n, height, -1)  # (n, height, width * channels)
                 x = torch.bmm(block.rows, x).view(n, size, width, n_channels)  # (n, size, width, channels)
@@ -179,36 +207,32 @@ class _Pool(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (image,) = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         n_images, n_channels, height, width = ctx.shape
         dtype = torch.promote_types(ctx.dtype, torch.float32)
         cells = gradient.new_zeros(n_images * height * width, n_channels, dtype=dtype)
         gradient = gradient.permute(0, 2, 3, 1)  # (n_boxes, size, size, channels)
         with torch.autocast(gradient.device.type, enabled=False):
-            for block in _blocks(image, ctx.rows, ctx.columns, cells):
+            for block in _blocks(ctx.reading, cells):
                 x = block.columns.mT[:, None] @ gradient[block.boxes].to(dtype)  # (n, size, window width, channels)
                 x = torch.bmm(block.rows.mT, x.flatten(2))  # (n, window height, window width * channels)
                 cells.index_add_(0, block.cells.flatten(), x.view(-1, n_channels))
         cells = cells.to(ctx.dtype).view(n_images, height, width, n_channels)
-        return cells.permute(0, 3, 1, 2), None, None, None  # (n_images, channels, height, width)
+        return cells.permute(0, 3, 1, 2), None  # (n_images, channels, height, width)
 
 
-def _blocks(image: Tensor, rows: _Axis, columns: _Axis, cells: Tensor) -> Iterator[_Block]:
+def _blocks(reading: _Reading, cells: Tensor) -> Iterator[_Block]:
     """All boxes in blocks of like windows, small enough for `_VALUES_AT_ONCE`; weights are of the type of `cells`."""
-    device = image.device
-    (top, heights), (left, widths) = rows.windows(), columns.windows()
-    kind = heights * (columns.n_cells + 1) + widths
-    kinds, counts = (value.tolist() for value in kind.unique(return_counts=True))
+    rows, columns, device = reading.rows, reading.columns, cells.device
+    size = rows.weights.shape[1]
     most = _VALUES_AT_ONCE["cpu" if device.type == "cpu" else "accelerator"] // cells.shape[1]
-    for like, members in zip(kinds, kind.argsort(stable=True).split(counts), strict=True):
-        height, width = divmod(like, columns.n_cells + 1)
-        for boxes in members.split(max(1, most // (max(height, rows.size) * max(width, rows.size)))):
-            y = image[boxes, None] * rows.n_cells + top[boxes, None] + torch.arange(height, device=device)
-            x = left[boxes, None] + torch.arange(width, device=device)
+    for height, width, members in reading.alike:
+        for boxes in members.split(max(1, most // (max(height, size) * max(width, size)))):
+            y = reading.image[boxes, None] * rows.of_map + rows.first[boxes, None] + torch.arange(height, device=device)
+            x = columns.first[boxes, None] + torch.arange(width, device=device)
             yield _Block(
                 boxes=boxes,
-                rows=rows.of(boxes).weights(top[boxes], height).to(cells.dtype),
-                columns=columns.of(boxes).weights(left[boxes], width).to(cells.dtype),
-                cells=y[:, :, None] * columns.n_cells + x[:, None],
+                rows=rows.weights[boxes, :, :height].to(cells.dtype),
+                columns=columns.weights[boxes, :, :width].to(cells.dtype),
+                cells=y[:, :, None] * columns.of_map + x[:, None],
             )
