@@ -30,7 +30,7 @@ class RoiPool(nn.Module):
 
     def forward(self, features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
         """Features (n, c, height, width), boxes (k, 4) of images (k,), in input pixels -> (k, c, size, size)."""
-        return roi_align(features.float(), boxes, image, self.size, 1 / self.stride)
+        return roi_align(features, boxes, image, self.size, 1 / self.stride)
 
 
 def flat(pooled: Tensor) -> Tensor:

@@ -206,7 +206,7 @@ class Nucls(nn.Module):
             probabilities=real_probabilities(probabilities),
             ambiguous=probabilities[:, -1],
             masks=self._masks_of(features, boxes, kept.kind),
-            embedding=embedding[kept.row],
+            embedding=embedding[kept.row].float(),
             label=kept.label,
         )
 

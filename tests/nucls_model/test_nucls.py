@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -243,6 +243,16 @@ def test_detect__moves_no_nucleus_in_a_larger_tile() -> None:
     assert inner.sum() > 10
     distance = torch.cdist(expected, whole.boxes, p=math.inf).min(dim=1).values
     assert distance.max() < 1
+
+
+@pytest.mark.parametrize("row", ["1", "3", "4"])
+def test_detect__in_half_floats_gives_float32(row: str) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = detect(build(config_of(row)), image())[0]
+    values = [getattr(found, field.name) for field in fields(found) if field.name != "label"]
+    assert len(found.boxes)
+    assert [value.dtype for value in values] == [torch.float32] * len(values)
+    torch.testing.assert_close(found.probabilities.sum(dim=1), torch.ones(len(found.boxes)))
 
 
 def test_detect__refuses_training_mode() -> None:
