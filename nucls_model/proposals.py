@@ -25,7 +25,9 @@ class Proposals:
     existence: Tensor  # (k,) weight of the box and mask losses; 1 for background
 
     def at(self, rows: Tensor) -> "Proposals":
-        """Some of them, by rows or by a mask."""
+        """Some of them, by rows (n,) or by a mask (k,)."""
+        if rows.dtype == torch.bool:
+            rows = rows.nonzero()[:, 0]  # once, not for each field
         return Proposals(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 

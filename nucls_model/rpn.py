@@ -106,7 +106,8 @@ class RegionProposals(nn.Module):
     def forward(self, features: Tensor) -> PriorScores:
         """(n, channels, height, width) -> what is said of each prior box."""
         height, width = features.shape[-2:]
-        boxes = prior_boxes(height, width, self.stride, self.stride, self.sizes, self.aspects).to(features.device)
+        strides = self.stride, self.stride
+        boxes = prior_boxes(height, width, *strides, self.sizes, self.aspects, features.device)  # (p, 4)
         return PriorScores(boxes, *self.head(features))
 
     @torch.no_grad()
