@@ -1,11 +1,15 @@
 """The application all commands belong to, and what has to happen before torch loads."""
 
+import functools
 import os
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+
+from crowdtruth.cli.app import clear_errors as clear_data_errors
 
 app = typer.Typer(
     name="nucls",
@@ -15,6 +19,34 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_EXTRA = ("torch", "safetensors", "skimage", "tifffile")  # what the extra "model" brings
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")  # torch's words, on a GPU and on CPUs
+
+
+def clear_errors(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with wrong data, a missing library or too little memory told in one message, exit 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _EXTRA:
+                raise
+            raise ValueError(
+                f'a detector needs {error.name}, which is not installed: pip install "nucls[model]"'
+            ) from error
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError) and not any(words in str(error) for words in _OUT_OF_MEMORY):
+                raise
+            reason = (str(error).splitlines() or ["no reason given"])[0]
+            raise ValueError(
+                "the memory does not suffice: a smaller --tile, --crop, --scale or --batch needs less, --accumulate "
+                f"parts a batch ({reason})"
+            ) from error
+
+    return clear_data_errors(wrapped)
 
 
 @app.callback(invoke_without_command=True)

@@ -24,7 +24,7 @@ Labels = Annotated[
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The folder of 'nucls train'.")]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; never inside of what is read.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda or cuda:0; default: a GPU if there is one.", rich_help_panel=MACHINE)
 ]

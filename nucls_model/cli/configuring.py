@@ -16,6 +16,7 @@ _MAY_BE_ZERO = {
     *("scale_jitter", "mask_convs", "class_convs", "thumbnail_shifts", "min_objectness", "min_size"),
     *("momentum", "weight_decay", "detector_updates", "classifier_updates"),
 }
+_LARGEST = 1_000_000_000  # no setting means anything beyond
 _SHARES = {
     *("rpn_foreground_iou", "rpn_background_iou", "rpn_foreground_share", "rpn_nms_iou", "head_foreground_iou"),
     *("head_foreground_share", "nms_iou", "min_objectness", "momentum"),
@@ -97,6 +98,8 @@ def _check_values(config: NuclsConfig) -> None:
             is_low = number < 0 or (number == 0 and name not in _MAY_BE_ZERO)
             if is_low or not number < float("inf"):
                 raise ValueError(f"{name} must be a finite number, {least}; got {number}")
+            if number > _LARGEST:
+                raise ValueError(f"{name} must be at most {_LARGEST:,}, got {number}")
             if name in _SHARES and number > 1:
                 raise ValueError(f"{name} must be at most 1, got {number}")
     if config.scale_jitter >= config.scale_factor:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import typer
 
-from crowdtruth.cli.app import clear_errors
-from nucls_model.cli.app import app
+from nucls_model.cli.app import app, clear_errors
 from nucls_model.cli.arguments import Device, OutFolder, Seed
 
 

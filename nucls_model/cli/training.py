@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from crowdtruth.cli.app import clear_errors, takes
-from nucls_model.cli.app import app
+from crowdtruth.cli.app import takes
+from nucls_model.cli.app import app, clear_errors
 from nucls_model.cli.arguments import FOVS, LABELS, MACHINE, SETTINGS, Device, Labels, OutFolder, Seed
 
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from crowdtruth.cli.app import clear_errors, takes
+from crowdtruth.cli.app import takes
 from crowdtruth.cli.arguments import Replicates
-from nucls_model.cli.app import app
+from nucls_model.cli.app import app, clear_errors
 from nucls_model.cli.arguments import FOVS, LABELS, Device, Labels, Model, OutFolder, Seed
 
 

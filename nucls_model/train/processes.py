@@ -78,6 +78,8 @@ def device_named(name: str | None) -> torch.device:
     """
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if device.type not in ("cpu", "cuda"):  # torch knows others, one of them without numbers in its tensors
+            raise RuntimeError("no other kind is known to work")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises both for a device that is absent
         reason = str(error).splitlines()[0]

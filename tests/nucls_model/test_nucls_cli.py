@@ -12,53 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from crowdtruth.files import read_toml
 from crowdtruth.parallel import reporting_to
-from nucls_model.cli import app, main
+from nucls_model.cli import main
 from nucls_model.cli.choosing import chosen_places
 from nucls_model.cli.configuring import make_config
 from nucls_model.config import CONFIGURATIONS, NuclsConfig
 from nucls_model.labelled import read_labelled
 from nucls_model.painted import paint_fovs
 from nucls_model.train.running import Means, train_detector
+from tests.nucls_model.cli_cases import TINY, command, error_of
 from tests.nucls_model.training_cases import Interrupted
-
-TINY = """
-configuration = "3"
-scale_factor = 1
-scale_jitter = 0.1
-crop_size = 64
-stages = 2
-prior_sizes = [12, 24, 48]
-rpn_samples = 16
-rpn_pre_nms = 50
-rpn_post_nms = 20
-head_samples = 8
-box_pool = 3
-box_features = 8
-mask_pool = 4
-mask_convs = 1
-mask_channels = 4
-class_convs = 1
-batch_size = 2
-detector_updates = 2
-classifier_updates = 1
-"""
-
-
-def command(*arguments: object):
-    """The command, on the CPU."""
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def error_of(result) -> str:
-    """The one message of a command that failed for its data or arguments."""
-    assert result.exit_code == 1, result.output
-    assert "Traceback" not in result.output
-    [message] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    return message
 
 
 @pytest.fixture(scope="module")
