@@ -36,7 +36,7 @@ def prepare(images: Sequence[Tensor], factor: float, multiple: int) -> Batch:
     Raises
     ------
     ValueError
-        If an image is not (3, height, width), or has no pixel.
+        If there is no image, or one is not (3, height, width) of fractions, or has no pixel.
 
     Examples
     --------
@@ -44,9 +44,14 @@ def prepare(images: Sequence[Tensor], factor: float, multiple: int) -> Batch:
     >>> batch.pixels.shape, batch.sizes, batch.ratios[0].tolist()
     (torch.Size([1, 3, 64, 96]), [(40, 80)], [4.0, 4.0, 4.0, 4.0])
     """
+    if not images:
+        raise ValueError("a batch needs an image, got none")
     for i, image in enumerate(images):
-        if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape:
-            raise ValueError(f"an image is (3, height, width) with pixels; image {i} is {tuple(image.shape)}")
+        if image.ndim != 3 or image.shape[0] != 3 or 0 in image.shape or not image.is_floating_point():
+            raise ValueError(
+                "an image is (3, height, width) with pixels as fractions; "
+                f"image {i} is {tuple(image.shape)} {image.dtype}"
+            )
     scaled = [_scale(normalise(image), factor) for image in images]
     height = _next_multiple(max(image.shape[1] for image in scaled), multiple)
     width = _next_multiple(max(image.shape[2] for image in scaled), multiple)
@@ -56,6 +61,22 @@ def prepare(images: Sequence[Tensor], factor: float, multiple: int) -> Batch:
         y, x = large.shape[1] / image.shape[1], large.shape[2] / image.shape[2]
         ratios.append(torch.tensor([x, y, x, y], device=image.device))
     return Batch(pixels, [(image.shape[1], image.shape[2]) for image in scaled], ratios)
+
+
+def check_targets(targets: Sequence[Target], n_images: int, n_classes: int) -> None:
+    """Raise ValueError unless there is a target for each image, of as many classes as the model has.
+
+    Examples
+    --------
+    >>> check_targets([], 2, 7)
+    Traceback (most recent call last):
+    ValueError: each image needs its target, got 2 images and 0 targets
+    """
+    if len(targets) != n_images:
+        raise ValueError(f"each image needs its target, got {n_images} images and {len(targets)} targets")
+    for i, target in enumerate(targets):
+        if target.classes.shape[1] != n_classes:
+            raise ValueError(f"the model has {n_classes} classes; target {i} has {target.classes.shape[1]}")
 
 
 def scale_target(target: Target, ratio: Tensor) -> Target:

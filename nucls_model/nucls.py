@@ -10,7 +10,7 @@ from nucls_model.backbone import ResNet, build_backbone
 from nucls_model.box_ops import clip, decode, encode, is_sized
 from nucls_model.config import NuclsConfig
 from nucls_model.heads import BoxFeatures, BoxHead, ClassBranch, MaskHead, RoiPool
-from nucls_model.inputs import Batch, prepare, scale_target
+from nucls_model.inputs import Batch, check_targets, prepare, scale_target
 from nucls_model.instances import Detections, Target
 from nucls_model.losses import box_loss, class_loss, mask_loss
 from nucls_model.proposals import Proposals, choose_proposals, class_targets, has_mask, kinds_of, mask_targets
@@ -83,9 +83,15 @@ class Nucls(nn.Module):
         ----------
         images : (3, height, width) each, as fractions
         targets : the objects of each image
-        generator : draws the scale, and which prior boxes and proposals count
+        generator : draws the scale, the same for all images, and which prior boxes and proposals count; on any device
+
+        Raises
+        ------
+        ValueError
+            If an image is none, or a target is missing or of other classes.
         """
-        jitter = self.scale_jitter * (2 * torch.rand((), generator=generator).item() - 1)
+        check_targets(targets, len(images), len(self.class_names))
+        jitter = self.scale_jitter * (2 * torch.rand((), generator=generator, device=generator.device).item() - 1)
         batch = prepare(images, self.scale_factor + jitter, self.stride)
         targets = [scale_target(target, ratio) for target, ratio in zip(targets, batch.ratios, strict=True)]
         features = self.backbone(batch.pixels)  # (n, channels, height / stride, width / stride)

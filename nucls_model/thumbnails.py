@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from nucls_model.backbone import ResNet
-from nucls_model.inputs import normalise
+from nucls_model.inputs import check_targets, normalise
 from nucls_model.instances import Detections, Target
 from nucls_model.losses import class_loss
 from nucls_model.roi_align import roi_align
@@ -86,7 +86,13 @@ class ThumbnailNucls(nn.Module):
         images : (3, height, width) each, as fractions
         targets : the objects of each image; the classifier sees the true boxes
         generator : draws what the detector draws
+
+        Raises
+        ------
+        ValueError
+            As `Nucls.forward`.
         """
+        check_targets(targets, len(images), len(self.class_names))
         losses = {} if self.is_frozen else dict(self.detector(images, [as_nuclei(t) for t in targets], generator))
         thumbnails = torch.cat([self.thumbnails(image, t.boxes) for image, t in zip(images, targets, strict=True)])
         logits, _ = self.classifier(thumbnails)  # (k, C), of no thumbnail too: processes expect a gradient of each part

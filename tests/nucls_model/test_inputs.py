@@ -43,3 +43,13 @@ def test_normalise__takes_the_mean_colour_to_zero() -> None:
 def test_prepare__says_which_image_is_none(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"image 1 is \("):
         prepare([torch.zeros(3, 8, 8), torch.zeros(shape)], 1.0, 32)
+
+
+def test_prepare__wants_fractions() -> None:
+    with pytest.raises(ValueError, match=r"as fractions; image 0 is \(3, 8, 8\) torch.uint8"):
+        prepare([torch.zeros(3, 8, 8, dtype=torch.uint8)], 1.0, 32)
+
+
+def test_prepare__wants_an_image() -> None:
+    with pytest.raises(ValueError, match="needs an image, got none"):
+        prepare([], 1.0, 32)

@@ -260,6 +260,15 @@ def test_detect__refuses_training_mode() -> None:
         build().train().detect([image()])
 
 
+@pytest.mark.parametrize("row", ["3", "4"])
+def test_forward__says_what_a_target_lacks(row: str) -> None:
+    model = build(config_of(row))
+    with pytest.raises(ValueError, match="got 1 images and 2 targets"):
+        model([image()], [target(), target()], generator())
+    with pytest.raises(ValueError, match="the model has 3 classes; target 1 has 2"):
+        losses_of(model, target(), target(classes=torch.full((2, 2), 0.5)))
+
+
 @pytest.mark.parametrize("names", [[], ["tumor", "tumor"]])
 def test_build_nucls__needs_classes_of_their_own_names(names: list[str]) -> None:
     with pytest.raises(ValueError, match="names of their own"):
