@@ -120,14 +120,7 @@ class Nucls(nn.Module):
         """
         if self.training:
             raise RuntimeError("detect() needs the model in evaluation mode: call model.eval() first")
-        batch = prepare(images, self.scale_factor, self.stride)
-        features = self.backbone(batch.pixels)
-        class_features = self._class_features(features)
-        proposals = self.rpn.propose(self.rpn(features), batch.sizes)
-        return [
-            self._detect_in(features[i, None], class_features[i, None], boxes, batch.sizes[i], batch.ratios[i])
-            for i, boxes in enumerate(proposals)
-        ]
+        return [self._detect_in(image) for image in images]  # one by one: padding of a batch would show at the borders
 
     def detector_parameters(self) -> Iterator[nn.Parameter]:
         """Everything that finds objects: all but the classification branch and the class logits."""
@@ -188,10 +181,12 @@ class Nucls(nn.Module):
         covered = mask_targets(outlined, targets, batch.ratios, self.mask_head.side)
         return mask_loss(logits, covered, outlined.existence)
 
-    def _detect_in(
-        self, features: Tensor, class_features: Tensor, proposals: Tensor, size: tuple[int, int], ratio: Tensor
-    ) -> Detections:
-        """The objects of one image, from its feature maps (1, channels, height, width) and proposals (p, 4)."""
+    def _detect_in(self, pixels: Tensor) -> Detections:
+        """The objects of one image (3, height, width)."""
+        batch = prepare([pixels], self.scale_factor, self.stride)
+        features = self.backbone(batch.pixels)  # (1, channels, height / stride, width / stride)
+        class_features = self._class_features(features)
+        (proposals,) = self.rpn.propose(self.rpn(features), batch.sizes)  # (p, 4)
         embedding = _in_blocks(proposals, lambda boxes, image: self._embed(features, class_features, boxes, image))
         probabilities = self.class_logits(embedding).float().softmax(dim=1)  # (p, C + 2)
         candidates = (objectness_of(probabilities) > self.min_objectness).nonzero()[:, 0]
@@ -202,12 +197,12 @@ class Nucls(nn.Module):
             encoded = _in_blocks(
                 proposals, lambda boxes, image: self.box_head(self.box_features(features, boxes, image))
             )
-        boxes = clip(decode(encoded, proposals, ENCODING), *size)  # (k, n_kinds, 4)
+        boxes = clip(decode(encoded, proposals, ENCODING), *batch.sizes[0])  # (k, n_kinds, 4)
         is_valid = is_sized(boxes.flatten(0, 1), self.min_size).view(boxes.shape[:2])
         kept = self.suppress(boxes, probabilities, is_valid)
         boxes, probabilities = boxes[kept.row, kept.kind], probabilities[kept.row]
         return Detections(
-            boxes=boxes / ratio,
+            boxes=boxes / batch.ratios[0],
             objectness=objectness_of(probabilities),
             probabilities=real_probabilities(probabilities),
             ambiguous=probabilities[:, -1],

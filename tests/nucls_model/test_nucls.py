@@ -215,9 +215,10 @@ def test_detect__sorts_by_objectness_and_keeps_boxes_inside_the_image() -> None:
     assert (found.boxes[:, 3] <= 50 + 1e-4).all()
 
 
-def test_detect__does_not_depend_on_the_other_images_of_a_batch() -> None:
+@pytest.mark.parametrize("size", [(64, 72), (100, 130)])
+def test_detect__does_not_depend_on_the_other_images_of_a_batch(size: tuple[int, int]) -> None:
     model = build()
-    alone, together = detect(model, image())[0], detect(model, image(), image(seed=1))[0]
+    alone, together = detect(model, image())[0], detect(model, image(), image(*size, seed=1))[0]
     torch.testing.assert_close(together.boxes, alone.boxes)
     torch.testing.assert_close(together.probabilities, alone.probabilities)
 
