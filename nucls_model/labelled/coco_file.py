@@ -1,14 +1,14 @@
 """COCO files as labels: one annotation per object, each certain; ``iscrowd`` regions are ignored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
-from crowdtruth.checks import CORNERS
+from crowdtruth.checks import CORNERS, with_control
 from crowdtruth.formats.coco import load_json, read_coco
 from crowdtruth.problems import StudyError
 from crowdtruth.study import Study
@@ -47,7 +47,7 @@ def read_coco_labels(path: str | Path, *, images: str | Path | None = None) -> L
     refuse_several_raters(study.annotations, path.name)
     if "image" not in study.fovs:
         raise StudyError(f"{path.name}: its images have no file_name")
-    names = list(dict.fromkeys(str(category["name"]) for category in content["categories"]))
+    names = _category_names(content["categories"], path.name)
     crowd = {str(entry["id"]) for entry in content["annotations"] if entry.get("iscrowd") == 1}
     class_names = real_classes(names)
     marks = study.annotations
@@ -63,6 +63,18 @@ def read_coco_labels(path: str | Path, *, images: str | Path | None = None) -> L
         colors=colors,
         notes=study.notes,
     )
+
+
+def _category_names(categories: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    """The names of the categories, each once; also of those that no annotation has, which become classes as well."""
+    for number, entry in enumerate(categories, start=1):
+        label = entry.get("name")
+        if not isinstance(label, str) or not label or label == UNDETECTED or with_control(pd.Series([label])).any():
+            raise StudyError(
+                f"{name}, categories, entry {number}: expected the name of a class, on one line and not "
+                f"{UNDETECTED!r}; got {label!r}"
+            )
+    return list(dict.fromkeys(str(category["name"]) for category in categories))
 
 
 def _study(path: Path, content: Any) -> Study:

@@ -71,9 +71,12 @@ def _instances(mask: NDArray[np.int64]) -> list[tuple[tuple[int, int, int, int],
     found = []
     for number, place in enumerate(find_objects(numbered), start=1):
         whole = numbered[place] == number
+        x, y = place[1].start, place[0].start
+        found.append(_trimmed(whole, x, y))
         pieces, n_pieces = label(whole, structure=np.ones((3, 3)))
-        parts = [whole] if n_pieces == 1 else [whole, *(pieces == piece for piece in range(1, n_pieces + 1))]
-        found += [_trimmed(part, place[1].start, place[0].start) for part in parts]
+        if n_pieces > 1:  # each in its own box: there may be as many as pixels
+            places = enumerate(find_objects(pieces), start=1)
+            found += [_trimmed(pieces[own] == n, x + own[1].start, y + own[0].start) for n, own in places]
     return found
 
 

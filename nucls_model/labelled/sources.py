@@ -20,7 +20,8 @@ def read_labelled(
     path : folder or file
     level : ``raw``, ``main`` or ``super``; the categories of a COCO file are taken as they are
     targets : which labels of a result folder
-    images : folder that image paths of a result folder or COCO file are relative to; default: as they record it
+    images : folder that image paths of a result folder or COCO file are relative to; default: as they record it. A
+        NuCLS folder has its own
 
     Raises
     ------
@@ -37,6 +38,8 @@ def read_labelled(
             raise StudyError(f"{path}: the run wrote no training.csv; run 'crowdtruth run' with --train-on")
         return read_result_folder(path, level, targets=targets, images=images)
     if (path / "csv").is_dir():
+        if images is not None:
+            raise StudyError(f"{path}: the images of a NuCLS folder are in its folder rgb, not in {images}")
         return read_nucls_folder(path, level)
     raise StudyError(
         f"{path}: expected labels to learn from: a NuCLS folder (csv, rgb), the result folder of 'crowdtruth run' "

@@ -4,6 +4,7 @@ All sources end here: images are looked for, sizes compared, boxes cut to the im
 is left out and named in the notes with its reason.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ SMALLEST_FOV = 32
 
 SIZE_TOLERANCE = 1
 """Pixels by which the sizes of an image, its mask and its table may differ; in the published set they do."""
+
+FARTHEST = 1_000_000
+"""Pixels from the corner of an image to any point of an outline, less than."""
+
+POINT_LIMIT = 10_000
+"""Points of an outline; nuclei have some tens, and a polygon is compared with every pixel of its box."""
 
 MASK_LIMIT = 1 << 31
 """Bytes of the masks of one FOV, a byte per pixel and outlined object."""
@@ -135,6 +142,7 @@ def labelled_fovs(
     found |= {fov: words for fov, words in _wrong_sizes(fovs, sizes).items() if fov not in found}
     found |= {fov: words for fov, words in _boxes_outside(objects, sizes).items() if fov not in found}
     found |= {fov: words for fov, words in _too_large(objects, sizes).items() if fov not in found}
+    found |= {fov: words for fov, words in _wrong_outlines(objects).items() if fov not in found}
     left_out = [f"FOV {fov!r} is left out: {words}" for fov, words in found.items()]
     if len(found) == len(fovs):
         raise StudyError("\n  ".join([f"{folder}: none of {len(fovs):,} FOVs can be learned from", *left_out[:20]]))
@@ -156,12 +164,14 @@ def image_size(path: Path | None) -> tuple[int, int] | str:
         return "it has no image"
     if not path.is_file():
         return f"there is no image {path.name}"
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS) as image:
-            size = image.size
-            image.verify()  # checksums, where the format has them: a file cut short shows here, not hours later
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"{path.name} is no whole image ({error})"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's advice on size is not for our users: we have a limit of our own
+        try:
+            with Image.open(path, formats=IMAGE_FORMATS) as image:
+                size = image.size
+                image.verify()  # checksums, where the format has them: a file cut short shows here, not hours later
+        except Exception as error:  # what a damaged file raises is anything
+            return f"{path.name} is no whole image ({error})"
     if min(size) < SMALLEST_FOV:
         return f"{path.name} has {size[0]} × {size[1]} pixels; expected at least {SMALLEST_FOV} on a side"
     if size[0] * size[1] > PIXEL_LIMIT:
@@ -211,6 +221,20 @@ def _too_large(objects: pd.DataFrame, sizes: Mapping[str, tuple[int, int] | str]
             wrong[fov] = (
                 f"{n:,} outlines in {size[0]} × {size[1]} pixels are too much for one FOV: cut it into smaller ones"
             )
+    return wrong
+
+
+def _wrong_outlines(objects: pd.DataFrame) -> dict[str, str]:
+    """FOVs with an outline that cannot be drawn, in words."""
+    wrong: dict[str, str] = {}
+    outlined = objects[objects["coords_x"] != ""]
+    for fov, *outline in outlined[["fov", *OUTLINE]].itertuples(index=False):
+        if fov in wrong:
+            continue
+        if (n_points := outline[0].count(",") + 1) > POINT_LIMIT:
+            wrong[fov] = f"an outline has {n_points:,} points; at most {POINT_LIMIT:,} are drawn: simplify it"
+        elif not all((np.abs(np.array(axis.split(","), dtype=np.float64)) < FARTHEST).all() for axis in outline):
+            wrong[fov] = f"an outline has points {FARTHEST:,} pixels away, or farther"
     return wrong
 
 

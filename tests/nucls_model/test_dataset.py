@@ -1,15 +1,18 @@
 import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.draw import line
 
 from crowdtruth.problems import StudyError
-from nucls_model.dataset import FovDataset, class_targets, collate, rasterise, target_of
+from nucls_model.dataset import FovDataset, class_targets, collate, lines, rasterise, target_of
 from nucls_model.labelled import LabelledFovs, read_nucls_folder
 from nucls_model.transforms import RandomCrop
 from tests.nucls_model.labelled_cases import POLYLINE, RECTANGLE, UNLABELED, write_fov
@@ -145,6 +148,34 @@ def test_rasterise__has_every_pixel_inside_of_a_triangle_and_its_corners(points:
 def test_rasterise__needs_points_in_reach(x: list[float]) -> None:
     with pytest.raises(ValueError, match="an outline has points, less than 1,000,000 pixels away"):
         rasterise(x, x, 5, 5)
+
+
+@settings(max_examples=60)
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 6), st.just(2)), elements=st.integers(-40, 60)), st.integers(0, 2**32 - 1)
+)
+def test_lines__are_the_usual_ones_as_far_as_they_are_in_the_image(starts: np.ndarray, seed: int) -> None:
+    ends = np.random.default_rng(seed).permutation(starts.ravel()).reshape(starts.shape)
+    expected = np.zeros((20, 30), dtype=bool)
+    for row, column in np.concatenate(
+        [np.column_stack(line(*start, *end)) for start, end in zip(starts, ends, strict=True)]
+    ):
+        if 0 <= row < 20 and 0 <= column < 30:
+            expected[row, column] = True
+    drawn = np.zeros_like(expected)
+    drawn[lines(starts, ends, 20, 30)] = True
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_rasterise__points_far_away_cost_no_memory() -> None:
+    x, y = np.tile([-999_999, 999_999], 5_000), np.repeat([5, 6], 5_000)
+    tracemalloc.start()
+    mask = rasterise(x, y, 20, 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert mask[5:7].all()
+    assert not mask[7:].any()
+    assert peak < 200e6
 
 
 # --- the dataset

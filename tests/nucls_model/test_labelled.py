@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from crowdtruth.problems import StudyError
 from nucls_model.labelled import (
@@ -94,6 +95,8 @@ def broken(folder: Path, stem: str, kind: str) -> None:
         write_image(image, 40, 40)
     elif kind == "other mask":
         write_image(mask, 64, 66)
+    elif kind == "bomb":
+        Image.new("1", (10_000, 10_000)).save(image)
     else:
         mask.parent.mkdir()
         mask.write_text("not a picture")
@@ -108,6 +111,7 @@ def broken(folder: Path, stem: str, kind: str) -> None:
         ("cut short", "no whole image"),
         ("other image", r"1 of 3 boxes lie outside of its 40 × 40 pixels, the first is 40, 40, 55, 60"),
         ("other mask", r"its mask has 64 × 66 pixels, its image 64 × 64"),
+        ("bomb", r"10000 × 10000 pixels; at most 67,108,864 are read"),
         ("no mask", r"mask .* is no whole image"),
     ],
 )
@@ -197,6 +201,35 @@ def test_read_coco_labels__says_which_entry_is_wrong(tmp_path: Path) -> None:
         read_coco_labels(path)
 
 
+@pytest.mark.parametrize("name", [None, "", "undetected", "a\nb", ["a"]])
+def test_read_coco_labels__every_category_needs_a_name(tmp_path: Path, name: object) -> None:
+    path = coco(tmp_path)
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 9} if name is None else {"id": 9, "name": name})  # no annotation has it
+    path.write_text(json.dumps(content))
+    with pytest.raises(StudyError, match=r"labels\.json, categories, entry 4: expected the name of a class"):
+        read_coco_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("points", "words"),
+    [
+        ([30, 16] * 10_001, "an outline has 10,001 points; at most 10,000 are drawn"),
+        ([30, 16, 1e7, 16, 30, 20], "points 1,000,000 pixels away, or farther"),
+        ([30, 16, 10**400, 16, 30, 20], "points 1,000,000 pixels away, or farther"),
+    ],
+)
+def test_read_coco_labels__an_outline_that_cannot_be_drawn_is_told_first(
+    tmp_path: Path, points: list[float], words: str
+) -> None:
+    path = coco(tmp_path)
+    content = json.loads(path.read_text())
+    content["annotations"][1]["segmentation"] = [points]
+    path.write_text(json.dumps(content))
+    with pytest.raises(StudyError, match=words):
+        read_coco_labels(path)
+
+
 def test_read_coco_labels__refuses_several_raters(tmp_path: Path) -> None:
     entry = {"image_id": 7, "category_id": 1, "bbox": [5, 5, 20, 25]}
     marks = [{"id": n, "rater_id": f"r{n}", **entry} for n in range(2)]
@@ -223,6 +256,12 @@ def test_read_labelled__finds_the_source(tmp_path: Path, result: Result) -> None
     assert read_labelled(tmp_path / "nucls").objects["label"].iloc[0] == "tumor_nonMitotic"
     assert read_labelled(coco(tmp_path)).class_names == ("blob", "star")
     assert (read_labelled(result.folder, targets="inferred").objects["p_exists"] == 1).all()
+
+
+def test_read_labelled__a_nucls_folder_has_its_own_images(tmp_path: Path) -> None:
+    write_fov(tmp_path)
+    with pytest.raises(StudyError, match="images of a NuCLS folder are in its folder rgb, not in elsewhere"):
+        read_labelled(tmp_path, images="elsewhere")
 
 
 def test_read_labelled__says_what_it_looked_for(tmp_path: Path, result: Result) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,19 @@ def test_outlines_in_mask__of_equal_products_the_piece_that_fits_is_taken(tmp_pa
 def test_outlines_in_mask__the_area_of_annotation_is_no_object(tmp_path: Path) -> None:
     paint_mask(tmp_path / "m.png", [])
     assert outlines_in_mask(tmp_path / "m.png", np.array([[0, 0, 64, 64]], dtype=float)).loc[0, "coords_x"] == ""
+
+
+def test_outlines_in_mask__an_instance_in_pieces_costs_their_pixels_alone(tmp_path: Path) -> None:
+    side = 512
+    dots = np.zeros((side, side), dtype=bool)
+    dots[::4, ::4] = True  # 16,384 pieces: their masks of the whole would be 4 GB
+    paint_mask(tmp_path / "m.png", [(1, 3, 4, dots)], side=side)
+    tracemalloc.start()
+    outlines = outlines_in_mask(tmp_path / "m.png", np.array([[8.0, 12.0, 9.0, 13.0], [40.0, 40.0, 60.0, 60.0]]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outlines["coords_x"].tolist() == ["8", ""]
+    assert peak < 200e6
 
 
 def test_read_nucls_folder__polylines_without_coordinates_have_outlines_from_the_mask(tmp_path: Path) -> None:
