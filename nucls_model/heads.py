@@ -102,7 +102,7 @@ class MaskHead(nn.Module):
         super().__init__()
         self.pool = pool
         self.convs = conv_stack(channels, mask_channels, n_convs)
-        self.up = nn.ConvTranspose2d(mask_channels, mask_channels, MASK_SCALE, MASK_SCALE)
+        self.up = nn.ConvTranspose2d(mask_channels if n_convs else channels, mask_channels, MASK_SCALE, MASK_SCALE)
         self.logits = nn.Conv2d(mask_channels, n_kinds, 1)
         nn.init.kaiming_normal_(self.up.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.up.bias)
@@ -114,7 +114,7 @@ class MaskHead(nn.Module):
 
     def forward(self, features: Tensor, boxes: Tensor, image: Tensor) -> Tensor:
         """Boxes (k, 4) of images (k,) -> mask logits (k, n_kinds, side, side)."""
-        x = self.convs(self.pool(features, boxes, image))  # (k, mask_channels, size, size)
+        x = self.convs(self.pool(features, boxes, image))  # (k, mask_channels, size, size), or channels without convs
         x = self.up(x).relu()  # (k, mask_channels, side, side)
         return self.logits(x).float()  # (k, n_kinds, side, side)
 

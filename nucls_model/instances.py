@@ -28,7 +28,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Detections:
-    """The objects found in one image, by falling objectness: n objects, C real classes."""
+    """The objects found in one image: n objects, C real classes.
+
+    By falling objectness, or where each class has an NMS of its own by falling probability of the label.
+    """
 
     boxes: Tensor  # (n, 4) float32
     objectness: Tensor  # (n,) float32: 1 - P(background)

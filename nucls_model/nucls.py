@@ -236,7 +236,7 @@ def build_nucls(config: NuclsConfig, class_names: Sequence[str]) -> "Nucls | Thu
     Raises
     ------
     ValueError
-        If there is no class, or one is named twice.
+        If there is no class, one is named twice, or a thumbnail is no larger than a cell of its feature map.
 
     Examples
     --------
@@ -248,10 +248,13 @@ def build_nucls(config: NuclsConfig, class_names: Sequence[str]) -> "Nucls | Thu
         raise ValueError(f"a detector needs classes with names of their own, not {list(class_names)}")
     if not config.thumbnails:
         return _build_detector(config, class_names)
+    detector, backbone = _build_detector(config, ["nucleus"]), build_backbone(config.backbone, config.stages)
+    if config.thumbnail_side <= backbone.stride:  # batch norm needs more than one cell where there is one nucleus
+        raise ValueError(f"thumbnail_side must be above the stride of {backbone.stride}, got {config.thumbnail_side}")
     return ThumbnailNucls(
         class_names,
-        detector=_build_detector(config, ["nucleus"]),
-        classifier=ThumbnailClassifier(build_backbone(config.backbone, config.stages), len(class_names)),
+        detector=detector,
+        classifier=ThumbnailClassifier(backbone, len(class_names)),
         field=config.thumbnail_field,
         side=config.thumbnail_side,
         n_shifts=config.thumbnail_shifts,

@@ -29,6 +29,12 @@ def test_heads__say_in_float32_what_they_compute_in_half_floats() -> None:
     assert (masks.dtype, masks.shape) == (torch.float32, (2, 2, 8, 8))
 
 
+@pytest.mark.parametrize("n_convs", [0, 2])
+def test_mask_head__of_any_number_of_convolutions_gives_masks_twice_the_pooled_side(n_convs: int) -> None:
+    head = MaskHead(RoiPool(4, 8), 8, n_convs, 6, 1)
+    assert head(features(), BOXES, IMAGE).shape == (2, 1, head.side, head.side) == (2, 1, 8, 8)
+
+
 def test_class_branch__embeds_each_box_from_its_own_convolutions() -> None:
     branch = ClassBranch(RoiPool(4, 8), 8, 2, 16)
     embedding = branch(branch.convs(features()), BOXES, IMAGE)

@@ -291,6 +291,14 @@ def test_thumbnails__show_the_square_around_a_nucleus() -> None:
     torch.testing.assert_close(thumbnail[0], picture[:, 24:40, 14:30])
 
 
+def test_thumbnails__are_larger_than_a_cell_of_their_map() -> None:
+    with pytest.raises(ValueError, match="thumbnail_side must be above the stride of 8, got 8"):
+        build(replace(config_of("4"), thumbnail_side=8))
+    one = target(**{name: getattr(target(), name)[:1] for name in ("boxes", "classes", "class_weight", "existence")})
+    losses = losses_of(build(replace(config_of("4"), thumbnail_side=9)), replace(one, has_outline=torch.tensor([True])))
+    assert losses["thumbnail"].isfinite()
+
+
 @pytest.mark.parametrize("is_frozen", [False, True])
 def test_thumbnails__of_no_nucleus_send_a_gradient_of_nothing_to_the_whole_classifier(is_frozen: bool) -> None:
     model = build(config_of("4"))
