@@ -41,6 +41,7 @@ class PriorScores:
     logits: Tensor  # (n, p): objectness
     encoded: Tensor  # (n, p, 4): the object's box relative to the prior box
 
+    @torch.no_grad()
     def finite(self) -> "PriorScores":
         """The same with 0 for what is no finite number."""
         logits, encoded = (x.nan_to_num(0.0, 0.0, 0.0) for x in (self.logits, self.encoded))
