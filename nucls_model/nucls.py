@@ -166,9 +166,8 @@ class Nucls(nn.Module):
             x = embedding[proposals.is_object]
         else:
             x = self.box_features(features, found.boxes, found.image)
-        kind = kinds_of(found) if self.box_head.n_kinds > 1 else torch.zeros_like(found.row)
         encoded = self.box_head(x).unflatten(1, (self.box_head.n_kinds, 4))  # (k, n_kinds, 4)
-        encoded = encoded[torch.arange(len(kind), device=kind.device), kind]  # (k, 4)
+        encoded = _of_kind(encoded, kinds_of(found))  # (k, 4)
         target = encode(found.truth, found.boxes, ENCODING)
         return box_loss(encoded, target, found.existence, proposals.existence.sum())
 
@@ -176,8 +175,7 @@ class Nucls(nn.Module):
         """Objects without an outline have no mask to learn, and send nothing to the mask head."""
         outlined = proposals.at(has_mask(proposals, targets))
         logits = self.mask_head(features, outlined.boxes, outlined.image)  # (k, n_kinds, side, side)
-        kind = kinds_of(outlined) if logits.shape[1] > 1 else torch.zeros_like(outlined.row)
-        logits = logits[torch.arange(len(kind), device=kind.device), kind]  # (k, side, side)
+        logits = _of_kind(logits, kinds_of(outlined))  # (k, side, side)
         covered = mask_targets(outlined, targets, batch.ratios, self.mask_head.side)
         return mask_loss(logits, covered, outlined.existence)
 
@@ -214,9 +212,12 @@ class Nucls(nn.Module):
     def _masks_of(self, features: Tensor, boxes: Tensor, kind: Tensor) -> Tensor:
         """Probability of each object's pixels over its box: (d, side, side)."""
         logits = _in_blocks(boxes, lambda block, image: self.mask_head(features, block, image))
-        if logits.shape[1] == 1:
-            kind = torch.zeros_like(kind)
-        return logits[torch.arange(len(kind), device=kind.device), kind].sigmoid()
+        return _of_kind(logits, kind).sigmoid()
+
+
+def _of_kind(said: Tensor, kind: Tensor) -> Tensor:
+    """What is said (k, n_kinds, …) of the kind (k,) of each: (k, …); a head with one kind says the same of all."""
+    return said[:, 0] if said.shape[1] == 1 else said[torch.arange(len(kind), device=kind.device), kind]
 
 
 def _in_blocks(boxes: Tensor, head: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
