@@ -223,12 +223,15 @@ def test_detect__does_not_depend_on_the_other_images_of_a_batch(size: tuple[int,
     torch.testing.assert_close(together.probabilities, alone.probabilities)
 
 
-def test_detect__finds_nothing_where_nothing_is_likely() -> None:
-    model = build(replace(SMALL, min_objectness=1.0))
+@pytest.mark.parametrize(("row", "n_features"), [("1", 16), ("3", 16), ("4+", 128)])
+def test_detect__finds_nothing_where_nothing_is_likely(row: str, n_features: int) -> None:
+    model = build(replace(config_of(row), min_objectness=1.0))
     found = detect(model, image())[0]
     assert found.boxes.shape == (0, 4)
+    assert found.probabilities.shape == (0, 3)
     assert found.masks.shape == (0, 14, 14)
-    assert found.embedding.shape == (0, 16)
+    assert found.embedding.shape == (0, n_features)
+    assert found.label.shape == (0,)
 
 
 def test_detect__moves_no_nucleus_in_a_larger_tile() -> None:
@@ -254,6 +257,30 @@ def test_detect__in_half_floats_gives_float32(row: str) -> None:
     assert len(found.boxes)
     assert [value.dtype for value in values] == [torch.float32] * len(values)
     torch.testing.assert_close(found.probabilities.sum(dim=1), torch.ones(len(found.boxes)))
+
+
+@pytest.mark.parametrize("row", ["1", "3", "4"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 2)])
+def test_detect__takes_images_smaller_than_a_cell(row: str, size: tuple[int, int]) -> None:
+    found = detect(build(config_of(row)), image(*size))[0]
+    assert (found.boxes[:, [3, 2]] <= torch.tensor(size) + 1e-4).all()
+
+
+@pytest.mark.parametrize("row", ["1", "3", "4"])
+def test_forward__of_hundreds_of_crowded_objects_is_defined(row: str) -> None:
+    corner = torch.rand(400, 2, generator=generator()) * 50
+    crowd = Target(
+        boxes=torch.cat([corner, corner + 10], dim=1),
+        classes=torch.eye(3)[torch.arange(400) % 3],
+        class_weight=torch.ones(400),
+        existence=torch.ones(400),
+        has_outline=torch.ones(400, dtype=torch.bool),
+        masks=torch.ones(400, 64, 72, dtype=torch.bool),
+        ignored=torch.zeros(0, 4),
+    )
+    losses = losses_of(build(config_of(row)), crowd)
+    sum(losses.values()).backward()
+    assert all(math.isfinite(loss.item()) for loss in losses.values())
 
 
 def test_detect__refuses_training_mode() -> None:
