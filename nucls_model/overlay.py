@@ -125,38 +125,57 @@ def draw_page(scenes: Sequence[Scene], colors: Mapping[str, Color], *, zoom: flo
 
     if not scenes or not zoom > 0:
         raise ValueError(f"a page needs at least one scene and a zoom above 0, got {len(scenes)} and {zoom}")
-    n_panels = 4 if any(scene.truth is not None for scene in scenes) else 2
-    panel_width = max(round(scene.image.shape[1] * zoom) for scene in scenes)
-    heights = [round(scene.image.shape[0] * zoom) for scene in scenes]
-    width = n_panels * panel_width + (n_panels + 1) * _SPACE
-    legend = _legend(scenes, colors, width)
-    height = sum(heights) + len(scenes) * (_TITLE + 2 * _SPACE) + legend.height
+    width, height = _page_size(scenes, colors, zoom)
     if width * height * _FINER**2 > PAGE_LIMIT:
         raise ValueError(f"a page of {width:,} × {height:,} pixels is too large; draw fewer FOVs, or a smaller zoom")
+    legend = _legend(scenes, colors, width)
     page = Image.new("RGB", (width, height), _GROUND)
+    panel_width = max(_zoomed(scene, zoom)[0] for scene in scenes)
     top = 0
-    for scene, row_height in zip(scenes, heights, strict=True):
+    for scene in scenes:
         top += _SPACE
         for n, (title, panel) in enumerate(_panels(scene, colors, zoom, iou)):
             left = _SPACE + n * (panel_width + _SPACE)
             _write(page, (left, top), title if n else f"{scene.name}", _TITLE)
             page.paste(panel, (left, top + _TITLE + _SPACE // 2))
-        top += _TITLE + _SPACE + row_height
+        top += _TITLE + _SPACE + _zoomed(scene, zoom)[1]
     page.paste(legend, (0, height - legend.height))
     return page
 
 
+def _page_size(scenes: Sequence[Scene], colors: Mapping[str, Color], zoom: float) -> tuple[int, int]:
+    """Width and height of a page of scenes."""
+    n_panels = 4 if any(scene.truth is not None for scene in scenes) else 2
+    widths, heights = zip(*(_zoomed(scene, zoom) for scene in scenes), strict=True)
+    width = n_panels * max(widths) + (n_panels + 1) * _SPACE
+    names = [name for name, *_ in _entries(scenes, colors)]
+    return width, sum(heights) + len(scenes) * (_TITLE + 2 * _SPACE) + _places(names, width)[1] + _SPACE
+
+
+def _zoomed(scene: Scene, zoom: float) -> tuple[int, int]:
+    """Width and height of one panel of a scene."""
+    height, width = scene.image.shape[:2]
+    return max(1, round(width * zoom)), max(1, round(height * zoom))
+
+
+def _fitting_zoom(scenes: Sequence[Scene], colors: Mapping[str, Color], zoom: float) -> float:
+    """The zoom, or the first of nine tenths of it, of that, and so on, at which a page is not too large."""
+    while np.prod(_page_size(scenes, colors, zoom)) * _FINER**2 > PAGE_LIMIT:
+        zoom *= 0.9
+    return zoom
+
+
 def _panels(scene: Scene, colors: Mapping[str, Color], zoom: float, iou: float) -> list[tuple[str, Any]]:
     """Title and picture of each panel of a scene."""
-    plain = ("", _draw(scene.image, [], zoom))
-    predicted = ("predicted", _draw(scene.image, _shapes(scene.predictions, colors), zoom))
+    plain = ("", _draw(scene, [], zoom))
+    predicted = ("predicted", _draw(scene, _shapes(scene.predictions, colors), zoom))
     if scene.truth is None:
         return [plain, predicted]
     matches = match_scene(scene, iou=iou)
     boxes = [(_corners_of(box), MATCH_COLORS[kind], kind in _DASHED) for kind in matches for box in matches[kind]]
     counts = ", ".join(f"{len(matches[kind])} {kind}" for kind in ("found", "missed", "wrong"))
-    true = ("true", _draw(scene.image, _shapes(_objects(scene.truth), colors), zoom))
-    return [plain, (counts, _draw(scene.image, boxes, zoom)), predicted, true]
+    true = ("true", _draw(scene, _shapes(_objects(scene.truth), colors), zoom))
+    return [plain, (counts, _draw(scene, boxes, zoom)), predicted, true]
 
 
 Shape = tuple[NDArray[np.float64], Color, bool]
@@ -183,12 +202,12 @@ def _corners_of(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2)
 
 
-def _draw(image: NDArray[np.uint8], shapes: Sequence[Shape], zoom: float) -> Any:
-    """An image with closed lines on it, `zoom` times as large."""
+def _draw(scene: Scene, shapes: Sequence[Shape], zoom: float) -> Any:
+    """The image of a scene with closed lines on it, `zoom` times as large."""
     from PIL import Image, ImageDraw
 
-    size = round(image.shape[1] * zoom), round(image.shape[0] * zoom)
-    picture = Image.fromarray(image).resize((size[0] * _FINER, size[1] * _FINER), Image.Resampling.BICUBIC)
+    size = _zoomed(scene, zoom)
+    picture = Image.fromarray(scene.image).resize((size[0] * _FINER, size[1] * _FINER), Image.Resampling.BICUBIC)
     for is_halo in (True, False):
         layer = Image.new("RGBA", picture.size, (0, 0, 0, 0))
         pen = ImageDraw.Draw(layer)
@@ -218,16 +237,22 @@ def _dashes(points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return pieces
 
 
-def _legend(scenes: Sequence[Scene], colors: Mapping[str, Color], width: int) -> Any:
+def _entries(scenes: Sequence[Scene], colors: Mapping[str, Color]) -> list[tuple[str, Color, bool]]:
     """What the colours mean: classes that occur, in the order of `colors`, then what became of boxes."""
-    from PIL import Image, ImageDraw
-
     tables = [table for scene in scenes for table in (scene.predictions, scene.truth) if table is not None]
     seen = {str(label) for table in tables for label in _objects(table)["label"]}
     names = [name for name in colors if name in seen] + sorted(seen - set(colors))
     entries = [(name, color_of(name, colors), False) for name in names]
     if any(scene.truth is not None for scene in scenes):
         entries += [(name, color, name in _DASHED) for name, color in MATCH_COLORS.items()]
+    return entries
+
+
+def _legend(scenes: Sequence[Scene], colors: Mapping[str, Color], width: int) -> Any:
+    """What the colours mean, as wide as a page."""
+    from PIL import Image, ImageDraw
+
+    entries = _entries(scenes, colors)
     places, bottom = _places([name for name, *_ in entries], width)
     legend = Image.new("RGB", (width, bottom + _SPACE), _GROUND)
     pen = ImageDraw.Draw(legend)
@@ -279,7 +304,8 @@ def write_pages(
 
     Parameters
     ----------
-    scenes, colors, zoom, iou : as `draw_page`
+    scenes, colors, iou : as `draw_page`
+    zoom : as `draw_page`; large images are drawn smaller, so that a page keeps within `PAGE_LIMIT`
     folder : where to; it must exist
     per_page : scenes on a page
 
@@ -291,7 +317,7 @@ def write_pages(
     Raises
     ------
     ValueError
-        As `draw_page`, or if two scenes have one name.
+        If `zoom` is not above 0, or two scenes have one name.
     WriteError
         If a file cannot be written.
     """
@@ -301,7 +327,8 @@ def write_pages(
     written = []
     for number, start in enumerate(range(0, len(scenes), per_page), start=1):
         path = Path(folder, f"page_{number:02d}.png")
-        page = draw_page(scenes[start : start + per_page], colors, zoom=zoom, iou=iou)
+        shown = scenes[start : start + per_page]
+        page = draw_page(shown, colors, zoom=_fitting_zoom(shown, colors, zoom), iou=iou)
         with atomic_write(path) as handle:
             page.save(handle, "PNG")
         written.append(path)

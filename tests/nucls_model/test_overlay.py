@@ -133,6 +133,18 @@ def test_write_pages__writes_whole_files_and_the_same_bytes_again(tmp_path):
     assert files[0].read_bytes() == first
 
 
+@pytest.mark.parametrize("size", [(600, 500), (20_000, 3)])
+def test_write_pages__draws_large_fovs_smaller(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("nucls_model.overlay.PAGE_LIMIT", 1 << 22)
+    scenes = [scene(table((10, 10, 30, 30, "tumor")), table(), name=str(n), size=size) for n in range(4)]
+    with pytest.raises(ValueError, match="too large"):
+        draw_page(scenes, COLORS)
+    [path] = write_pages(scenes, COLORS, tmp_path)
+    with Image.open(path) as page:
+        width, height = page.size
+    assert 3 << 18 < width * height <= 1 << 20  # drawn at twice the size, then reduced
+
+
 def test_write_pages__refuses_two_fovs_of_one_name(tmp_path):
     with pytest.raises(ValueError, match="names of their own, got 'f', 'f'"):
         write_pages([scene(table()), scene(table())], COLORS, tmp_path)
