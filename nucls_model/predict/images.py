@@ -120,15 +120,19 @@ def _decode(path: Path) -> Pixels:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's advice on size is not for our users: we have a limit of our own
         try:
-            with Image.open(path, formats=_FORMATS) as image:
-                check_size(path, image.width, image.height)
-                if image.mode not in _MODES:
-                    raise ValueError(f"{path}: expected 8 bits per channel, this image has Pillow's mode {image.mode}")
-                return on_white(image)
+            image = Image.open(path, formats=_FORMATS)
         except Image.DecompressionBombError as error:
             raise ValueError(f"{path}: {error}") from error
-        except (OSError, SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken
+        except Exception as error:  # what a damaged file raises is anything
             raise ValueError(f"{path}: not a whole image ({error})") from error
+        with image:
+            check_size(path, image.width, image.height)
+            if image.mode not in _MODES:
+                raise ValueError(f"{path}: expected 8 bits per channel, this image has Pillow's mode {image.mode}")
+            try:
+                return on_white(image)
+            except Exception as error:
+                raise ValueError(f"{path}: not a whole image ({error})") from error
 
 
 def check_size(path: Path, width: int, height: int) -> None:

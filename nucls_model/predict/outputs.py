@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import pandas as pd
 
@@ -153,6 +154,18 @@ def _feature(row: Mapping[Any, Any], class_names: Sequence[str], colors: Mapping
     }
 
 
+def check_name(fov: str) -> None:
+    """Refuse an FOV whose name is no line of text: a terminal would obey it, and no table could hold it.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty, or holds control characters or bytes that are no characters.
+    """
+    if not fov or any(category(letter) in ("Cc", "Cs") for letter in fov):
+        raise ValueError(f"FOV {fov!a}: expected a name without control characters and line breaks, in UTF-8")
+
+
 def geojson_path(folder: Path, fov: str) -> Path:
     """Where the GeoJSON of an FOV goes.
 
@@ -161,7 +174,7 @@ def geojson_path(folder: Path, fov: str) -> Path:
     ValueError
         If the FOV's name is no file name.
     """
-    if not fov or "/" in fov or "\\" in fov:
+    if "/" in fov or "\\" in fov:
         raise ValueError(f"FOV {fov!r}: expected a name without slashes, its GeoJSON file is called after it")
     return inside(folder, f"{fov}.geojson")
 

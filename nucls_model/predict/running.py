@@ -22,6 +22,7 @@ from nucls_model.predict.outputs import (
     FORMATS,
     Add,
     all_writers,
+    check_name,
     coco_writer,
     csv_writer,
     geojson_path,
@@ -76,7 +77,8 @@ def predict_images(
     Raises
     ------
     ValueError
-        If an image is missing, of an unknown kind, damaged or too large, before any is worked on where possible.
+        If an image is missing, of an unknown kind, damaged or too large, or an FOV's name is none, before any is
+        worked on where possible.
     WriteError
         If a file cannot be written. Files appear whole: the table and COCO at the end, GeoJSON image by image.
     """
@@ -85,7 +87,9 @@ def predict_images(
         raise ValueError(f"no format {quoted(unknown)} to write predictions in; there are {quoted(FORMATS)}")
     for fov, path in images.items():
         check_image(path)
-        geojson_path(out / "geojson", fov)
+        check_name(fov)
+        if "geojson" in formats:
+            geojson_path(out / "geojson", fov)
     (out / "geojson" if "geojson" in formats else out).mkdir(parents=True, exist_ok=True)
     known: dict[str, tuple[str, int, int]] = {}
     n_found = {}

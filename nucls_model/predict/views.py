@@ -16,6 +16,7 @@ from nucls_model.predict.slides import downsample
 MPP = 0.2
 """µm per pixel that the paper's images have."""
 
+_FARTHEST = 16.0  # times finer or coarser than wanted; a tile at 16 is 16² tiles of the image in memory
 _SAME = 0.02  # resolutions that differ by less are taken as they are: resampling would only blur
 
 
@@ -48,7 +49,7 @@ def make_view(source: Source, *, mpp: float = MPP, source_mpp: float | None = No
     Raises
     ------
     ValueError
-        If a resolution is not above 0, or the image has no such level.
+        If a resolution is not above 0, the image has no such level, or one far from what is wanted.
 
     Examples
     --------
@@ -71,6 +72,11 @@ def make_view(source: Source, *, mpp: float = MPP, source_mpp: float | None = No
     if level is None:
         level = max((n for n, factor in enumerate(factors) if factor <= wanted * (1 + _SAME)), default=0)
     step = wanted / factors[level]
+    if not 1 / _FARTHEST <= step <= _FARTHEST:
+        raise ValueError(
+            f"{source.name}: level {level} has {known * factors[level]:g} µm per pixel, the detector wants {mpp:g}; "
+            f"more than {_FARTHEST:g} times finer or coarser is not resampled"
+        )
     return _same(source, level, factors[level]) if abs(step - 1) <= _SAME else _resampled(source, level, step, wanted)
 
 

@@ -225,7 +225,9 @@ def test_predict_images__leaves_no_file_when_it_is_broken_off(tmp_path, error):
     [
         ({"a": "a.png", "b": "b.png"}, {}, r"b\.png: expected an image, there is no such file"),
         ({"a/b": "a.png"}, {}, "FOV 'a/b': expected a name without slashes"),
-        ({"": "a.png"}, {}, "FOV '': expected a name without slashes"),
+        ({"": "a.png"}, {}, "FOV '': expected a name without control characters"),
+        ({"a\nb": "a.png"}, {}, r"FOV 'a\\nb': expected a name without control characters"),
+        ({"a\udcff": "a.png"}, {}, r"FOV 'a\\udcff': expected a name .* in UTF-8"),
         ({"..": "a.txt"}, {}, r"expected an image ending in"),
         ({"a": "a.png"}, {"formats": ["csv", "xml"]}, "no format 'xml' to write predictions in; there are 'csv'"),
         ({"a": "a.png"}, {"mpp": -1.0}, r"mpp must be above 0 µm per pixel, got -1\.0"),

@@ -350,6 +350,13 @@ def test_make_view__says_what_it_takes_an_unknown_resolution_for():
     assert told.lines == ["a: the file does not say its µm per pixel; taken as 0.2"]
 
 
+@pytest.mark.parametrize("mpp", [1e-9, 1e9])
+def test_make_view__resamples_no_image_that_is_far_off(mpp):
+    source = source_of(noise(8, 8), mpp)
+    with pytest.raises(ValueError, match=r"the detector wants 0\.2; more than 16 times finer or coarser"):
+        make_view(source, mpp=0.2)
+
+
 def test_make_view__reads_the_level_asked_for():
     source = source_of(noise(320, 240), 0.1, (1, 2, 4))
     assert make_view(source, mpp=0.2, level=2).scale == 2.0
