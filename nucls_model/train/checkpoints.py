@@ -68,8 +68,10 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         state = json.loads(path.read_text(encoding="utf-8"))
         if state["format"] != _FORMAT:
             raise ValueError(f"its format is {state['format']}, this version reads {_FORMAT}")
+        if type(state["update"]) is not int or state["update"] < 1 or not isinstance(state["scaler"], dict):
+            raise ValueError("update is no number from 1, or scaler no object")
         weights, momentum = (_read_file(folder, state["files"][name]) for name in ("weights", "optimiser"))
-        return Checkpoint(int(state["update"]), weights, momentum, state["scaler"])
+        return Checkpoint(state["update"], weights, momentum, state["scaler"])
     except (KeyError, TypeError, ValueError, RecursionError, FileNotFoundError) as error:
         reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path} is not a checkpoint of a training: {reason}") from error
@@ -100,6 +102,6 @@ def load_momentum(optimiser: torch.optim.Optimizer, model: nn.Module, momentum: 
     moved = {id(p) for group in optimiser.param_groups for p in group["params"]}
     parameters = {name: p for name, p in model.named_parameters() if id(p) in moved}
     for name, buffer in momentum.items():
-        if name not in parameters or parameters[name].shape != buffer.shape:
+        if name not in parameters or parameters[name].shape != buffer.shape or not buffer.is_floating_point():
             raise ValueError(f"the checkpoint has momentum of {name!r}, which this training does not move")
         optimiser.state[parameters[name]][_MOMENTUM] = buffer.to(parameters[name].device).clone()

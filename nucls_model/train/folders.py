@@ -33,7 +33,11 @@ def read_training_record(folder: str | Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["command"] != _COMMAND:
             raise ValueError(f"it is of {record['command']!r}")
-        record["training"]["config"], record["training"]["fovs"], record["labels"]
+        training = record["training"]
+        if not (isinstance(training["config"], dict) and isinstance(record["labels"], dict)):
+            raise ValueError("config and labels are no objects")
+        if not (isinstance(training["fovs"], list) and all(isinstance(fov, str) for fov in training["fovs"])):
+            raise ValueError("fovs is no list of names")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not the record of a training ({error}); give a new folder") from error
     return dict(record)

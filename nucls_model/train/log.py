@@ -2,12 +2,14 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
-from crowdtruth.files import atomic_write
+from crowdtruth.files import WriteError, atomic_write
 from crowdtruth.parallel import say
 
 LOSSES = "losses.csv"
@@ -41,10 +43,20 @@ def check_losses(losses: Mapping[str, float], *, update: int, fovs: Sequence[str
     """
     wrong = [f"{name} is {value}" for name, value in losses.items() if not math.isfinite(value)]
     if wrong:
-        raise TrainingDiverged(
-            f"update {update}: the loss {', '.join(wrong)}, on the FOVs {', '.join(fovs)}.\n"
-            "The last checkpoint is from before; a smaller learning rate, or a look at these FOVs, helps"
-        )
+        raise_divergence(f"the loss {', '.join(wrong)}", update=update, fovs=fovs)
+
+
+def raise_divergence(words: str, *, update: int, fovs: Sequence[str], cause: Exception | None = None) -> NoReturn:
+    """Raise for an update that cannot be made, with what helps.
+
+    Raises
+    ------
+    TrainingDiverged
+    """
+    raise TrainingDiverged(
+        f"update {update}: {words}, on the FOVs {', '.join(fovs)}.\n"
+        "The last checkpoint is from before; a smaller learning rate, or a look at these FOVs, helps"
+    ) from cause
 
 
 class LossLog:
@@ -56,6 +68,7 @@ class LossLog:
         rows = _rows_until(path, header, done) if done else []
         with atomic_write(path, text=True) as handle:
             csv.writer(handle, lineterminator="\n").writerows([header, *rows])
+        self._path = path
         self._handle: IO[str] = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.writer(self._handle, lineterminator="\n")
         self._recent: list[Mapping[str, float]] = []
@@ -66,8 +79,9 @@ class LossLog:
         assert losses.keys() <= set(COMPONENTS), losses
         total = math.fsum(losses.values())
         cells = [repr(losses[name]) if name in losses else "" for name in COMPONENTS]
-        self._writer.writerow([update, phase, *cells, repr(total)])
-        self._handle.flush()
+        with _named(self._path):
+            self._writer.writerow([update, phase, *cells, repr(total)])
+            self._handle.flush()
         self._recent.append({**losses, "total": total})
         if update % self._every == 0:
             self._say_means(update, phase)
@@ -80,15 +94,33 @@ class LossLog:
         say(f"update {update:,} ({phase}): {words}")
         self._recent.clear()
 
+    def keep(self) -> None:
+        """See to it that the rows are on the disk: a checkpoint that is there needs those before it."""
+        with _named(self._path):
+            os.fsync(self._handle.fileno())
+
     def close(self) -> None:
         """Write no more."""
-        self._handle.close()
+        with _named(self._path):
+            self._handle.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Within the block, the system's errors name the file; those of an open file do not."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _rows_until(path: Path, header: list[str], done: int) -> list[list[str]]:
     """The rows of the first `done` updates; later ones were not in the checkpoint and are done again."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    rows = list(csv.reader(StringIO(text)))
-    if not rows or rows[0] != header or [row[0] for row in rows[1 : done + 1]] != [str(n + 1) for n in range(done)]:
+    try:
+        rows = list(csv.reader(StringIO(path.read_text(encoding="utf-8") if path.exists() else "")))
+    except (csv.Error, UnicodeDecodeError):
+        rows = []
+    known = [row[0] if len(row) == len(header) else "" for row in rows[: done + 1]]
+    if known != ["update", *map(str, range(1, done + 1))] or rows[0] != header:
         raise ValueError(f"{path} does not hold the losses of the first {done} updates; begin in a new folder")
     return rows[1 : done + 1]

@@ -4,7 +4,7 @@ Constant learning rate, no warm-up, no clipping, all losses weighted one, as in 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from nucls_model.train.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
-from nucls_model.train.log import LOSSES, LossLog, check_losses
+from nucls_model.train.log import LOSSES, LossLog, check_losses, raise_divergence
 from nucls_model.train.processes import Processes
 from nucls_model.train.schedule import Phase
 from nucls_model.weights import check_tensors
@@ -129,6 +129,7 @@ def train_model(
         for update in track(updates, "training", total=phases[-1].last - done):
             log.add(update.number, update.phase.name, update.losses)
             if update.is_kept:
+                log.keep()
                 write_checkpoint(out / CHECKPOINTS, _checkpoint_after(update, session))
 
 
@@ -219,13 +220,13 @@ def take_step(
     Raises
     ------
     nucls_model.train.log.TrainingDiverged
-        If a loss is NaN or infinite; the parameters have not moved.
+        If a loss, or a number on the way to it, is NaN or infinite; the parameters have not moved.
     """
     optimiser.zero_grad(set_to_none=True)
     means: dict[str, float] = {}
     for number, part in enumerate(parts, start=1):
         with _gradients_kept_here(model, is_last=number == descent.n_accumulated):
-            with _half_floats(part.images[0].device, descent.half):
+            with _told_as_divergence(update, part), _half_floats(part.images[0].device, descent.half):
                 losses = model(part.images, part.targets, part.generator)
             components = torch.stack([loss.float() for loss in losses.values()])
             values = dict(zip(losses, components.tolist(), strict=True))
@@ -235,6 +236,15 @@ def take_step(
     scaler.step(optimiser)
     scaler.update()
     return means
+
+
+@contextmanager
+def _told_as_divergence(update: int, part: Part) -> Iterator[None]:
+    """Within the block, numbers that the model cannot go on with are told with the update and its FOVs."""
+    try:
+        yield
+    except ValueError as error:
+        raise_divergence(f"the detector stops, {error}", update=update + 1, fovs=part.fovs, cause=error)
 
 
 def _gradients_kept_here(model: nn.Module, *, is_last: bool) -> AbstractContextManager[None]:

@@ -1,17 +1,21 @@
 """The training loop: what it moves, what it keeps, and that neither an interruption nor a worker changes it."""
 
 import copy
+import csv
+import errno
 from dataclasses import replace
+from io import StringIO
 
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
+from crowdtruth.files import WriteError
 from crowdtruth.parallel import reporting_to
 from nucls_model.train.batches import Part, parts_of_updates
 from nucls_model.train.checkpoints import read_checkpoint
-from nucls_model.train.log import TrainingDiverged
+from nucls_model.train.log import LossLog, TrainingDiverged
 from nucls_model.train.loop import take_step
 from nucls_model.train.schedule import Phase
 from tests.nucls_model.training_cases import (
@@ -19,6 +23,7 @@ from tests.nucls_model.training_cases import (
     DESCENT,
     PHASES,
     Interrupted,
+    TinyDetector,
     Told,
     tiny_data,
     tiny_detector,
@@ -239,6 +244,15 @@ def test_train_model__stops_at_a_loss_that_is_no_number(tmp_path):
     assert read_checkpoint(tmp_path / "checkpoint").update == 2
 
 
+def test_train_model__tells_of_numbers_the_model_cannot_go_on_with(tmp_path):
+    class Strict(TinyDetector):
+        def forward(self, images, targets, generator):
+            raise ValueError("deltas must be finite; row 0 is [inf, nan, nan, nan]")
+
+    with pytest.raises(TrainingDiverged, match=r"update 1: the detector stops, deltas must be .* on the FOVs fov-"):
+        train_tiny(tmp_path, model=Strict())
+
+
 def test_train_model__names_an_uneven_batch(tmp_path):
     with pytest.raises(ValueError, match="a batch of 4 images does not divide into 3 equal forward passes"):
         train_tiny(tmp_path, descent=replace(DESCENT, n_accumulated=3))
@@ -252,10 +266,40 @@ def test_train_model__names_a_checkpoint_of_another_model(tmp_path):
         train_tiny(tmp_path, model=tiny_detector(channels=5))
 
 
-def test_train_model__refuses_losses_that_are_not_those_of_the_checkpoint(tmp_path):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"update,phase\n1,detector\n",
+        lambda content: content.replace(b"\n", b"\n\n", 2),
+        lambda content: content[:60] + bytes(400),
+        lambda content: content.replace(b"detector", b'"' + 140_000 * b"x"),
+        lambda content: content[:-9] + b"\xff\n",
+        lambda content: content[: content.rindex(b",")],
+        lambda content: b"",
+    ],
+)
+def test_train_model__refuses_losses_that_are_not_those_of_the_checkpoint(tmp_path, damage):
     train_tiny(tmp_path)
-    (tmp_path / "losses.csv").write_text("update,phase\n1,detector\n")
+    (tmp_path / "losses.csv").write_bytes(damage((tmp_path / "losses.csv").read_bytes()))
     with pytest.raises(ValueError, match=r"losses.csv does not hold the losses of the first 7 updates"):
+        train_tiny(tmp_path)
+
+
+def test_train_model__names_the_file_that_a_full_disk_does_not_hold(tmp_path, monkeypatch):
+    class Full(StringIO):
+        def flush(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept = LossLog.__init__
+
+    def opened(log, path, **options):
+        kept(log, path, **options)
+        log.close()
+        log._handle = Full()
+        log._writer = csv.writer(log._handle)
+
+    monkeypatch.setattr(LossLog, "__init__", opened)
+    with pytest.raises(WriteError, match=r"cannot write .*losses\.csv: No space left on device"):
         train_tiny(tmp_path)
 
 

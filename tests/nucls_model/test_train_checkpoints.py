@@ -99,7 +99,9 @@ def test_read_checkpoint__names_a_damaged_file(tmp_path, name, damage):
         ({"format": 9}, "its format is 9, this version reads 1"),
         ({"files": {}}, "it has no 'weights'"),
         ({"files": {"weights": {"file": "../x", "sha256": ""}, "optimiser": {}}}, "leads out of the folder"),
-        ({"update": "many"}, "invalid literal"),
+        ({"update": "many"}, "update is no number from 1"),
+        ({"update": -4}, "update is no number from 1"),
+        ({"scaler": [1]}, "scaler no object"),
     ],
 )
 def test_read_checkpoint__names_what_is_wrong_with_its_state(tmp_path, change, words):
