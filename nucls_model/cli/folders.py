@@ -32,21 +32,30 @@ def read_labels(
     return labelled, {"path": path.resolve().as_posix(), "targets": (targets or TARGETS[0]) if is_inferred else None}
 
 
-def check_apart(out: Path, *inputs: Path) -> None:
+def check_apart(out: Path, *inputs: Path | None) -> None:
     """Raise if a folder to write to is one that is read from, or inside of it.
+
+    The result folder of a run names the study whose images are read; that is one, too.
 
     Raises
     ------
     ValueError
     """
     target = out.resolve()
-    for path in inputs:
+    given = [path for path in inputs if path is not None]
+    for path in [*given, *(study for folder in given if (study := _study_of(folder)))]:
         source = path.resolve()
         if source.is_dir() and (target == source or source in target.parents):
             raise ValueError(f"--out {out} is {path} or inside of it; results are never written into what is read")
 
 
-def open_out(out: Path, command: str, *inputs: Path) -> None:
+def _study_of(folder: Path) -> Path | None:
+    """The study that a result folder is of, by its record; None for any other path."""
+    study = _entry_of(folder / RECORD, "study")
+    return Path(study) if study and "\0" not in study else None
+
+
+def open_out(out: Path, command: str, *inputs: Path | None) -> None:
     """Make a folder for the results of a command, or take the one it wrote before.
 
     Raises
@@ -58,15 +67,15 @@ def open_out(out: Path, command: str, *inputs: Path) -> None:
     if out.is_file():
         raise ValueError(f"--out {out} is a file; give a folder")
     holds_files = out.is_dir() and any(not file.name.startswith(".") for file in out.iterdir())
-    if holds_files and _command_of(out / RECORD) != command:
+    if holds_files and _entry_of(out / RECORD, "command") != command:
         raise ValueError(f"--out {out} holds files that '{command}' did not write; give a new or empty folder")
     out.mkdir(parents=True, exist_ok=True)
     write_json({"command": command}, out / RECORD)
 
 
-def _command_of(path: Path) -> str | None:
-    """Which command wrote a folder, by its record; None where nothing says so."""
+def _entry_of(path: Path, name: str) -> str | None:
+    """What the record of a folder says, such as which command wrote it; None where nothing says so."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["command"])
+        return str(json.loads(path.read_text(encoding="utf-8"))[name])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

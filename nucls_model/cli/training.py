@@ -66,7 +66,7 @@ def train(
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started; the others keep quiet
     chosen = {group: {name: options[name] for name in names} for group, names in _GROUPS.items()}
     row, settings = make_config(config, chosen["settings"])
-    check_apart(out, labels)
+    check_apart(out, labels, options["images"], options["splits"])
     with nullcontext() if is_first else reporting_to(Silent()):
         labelled, origin = read_labels(labels, settings.class_level, **chosen["labels"])
         places = chosen_places(labelled.fovs, "train", **chosen["fovs"])

@@ -42,11 +42,13 @@ def evaluate(
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
 
+    if resample not in ("fov", "slide"):
+        raise ValueError(f"--resample is fov or slide, got {resample!r}")
     where = device_named(device)
     detector, record = read_model(model, device=where)
     labelled, _ = read_labels(labels, record.config.class_level, **{name: options[name] for name in LABELS})
     places = chosen_places(labelled.fovs, "test", **{name: options[name] for name in FOVS})
-    open_out(out, "nucls evaluate", model, labels)
+    open_out(out, "nucls evaluate", model, labels, options["images"], options["splits"])
     trial = trial_of(model, record, labelled.fovs.iloc[places], fold=options["fold"], tested_on=tested_on)
     metrics = evaluate_detector(
         detector,

@@ -19,11 +19,12 @@ MIN_OVERLAP = 0.5
 """Least IOU of an object's box with the box of its instance in the mask."""
 
 _AREA_CODE = 253
+_KINDS = ("RGB", "RGBA", "P")
 
 
 def mask_problem(mask: Path, image: Path) -> str:
     """Why a mask does not belong to its image, in words; empty where it does, or the image itself is no whole one."""
-    size, other = image_size(image), image_size(mask)
+    size, other = image_size(image), image_size(mask, _KINDS)
     if isinstance(size, str):
         return ""
     if isinstance(other, str):

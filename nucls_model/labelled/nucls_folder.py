@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from crowdtruth.checks import CORNERS
+from crowdtruth.files import inside
 from crowdtruth.formats.nucls_csv import find_fov_files, read_nucls_csv
 from crowdtruth.formats.nucls_names import parse_fov_name
 from crowdtruth.problems import StudyError
@@ -36,9 +37,11 @@ def read_nucls_folder(path: str | Path, level: str = "main") -> LabelledFovs:
     ------
     StudyError
         With file, line, column and reason of everything wrong in the tables; if several raters marked an FOV; if there
-        is no image at all.
+        is no image at all; if something leads out of the folder.
     """
     path = Path(path)
+    for name in ("csv", "rgb", "mask"):
+        inside(path, name)  # a link may lead elsewhere
     files = find_fov_files(path / "csv") if (path / "csv").is_dir() else []
     if not files or not (path / "rgb").is_dir():
         raise StudyError(
@@ -51,7 +54,7 @@ def read_nucls_folder(path: str | Path, level: str = "main") -> LabelledFovs:
     fovs = study.fovs.drop(columns=["width", "height"])
     fovs["image"] = [f"rgb/{stems[fov]}.png" for fov in fovs["fov"]]
     masks = {fov: path / "mask" / f"{stem}.png" for fov, stem in stems.items()}
-    masks = {fov: mask for fov, mask in masks.items() if mask.is_file()}
+    masks = {fov: inside(path, f"mask/{mask.name}") for fov, mask in masks.items() if mask.is_file()}
     problems = {fov: words for fov, mask in masks.items() if (words := mask_problem(mask, path / "rgb" / mask.name))}
     marks, notes = _with_outlines(study.annotations, {f: m for f, m in masks.items() if f not in problems})
     grouping = grouping_at(taxonomy, level)

@@ -24,6 +24,9 @@ OUTLINE = ["coords_x", "coords_y"]
 SMALLEST_FOV = 32
 """Pixels: a smaller image shows no nucleus with its surroundings (one of the published set has 23 × 25)."""
 
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Kinds of pixels, in Pillow's words, of 8 bits per channel and less; others have no colours without a scale."""
+
 SIZE_TOLERANCE = 1
 """Pixels by which the sizes of an image, its mask and its table may differ; in the published set they do."""
 
@@ -156,8 +159,14 @@ def labelled_fovs(
     return LabelledFovs(table, objects, tuple(class_names), dict(colors), (*notes, *left_out, *lost))
 
 
-def image_size(path: Path | None) -> tuple[int, int] | str:
-    """Width and height of an image, or in words why it cannot be learned from; its pixels are not decoded."""
+def image_size(path: Path | None, kinds: Sequence[str] = EIGHT_BITS) -> tuple[int, int] | str:
+    """Width and height of an image, or in words why it cannot be learned from; its pixels are not decoded.
+
+    Parameters
+    ----------
+    path : file; None where the table names none
+    kinds : of pixels, in Pillow's words
+    """
     from PIL import Image
 
     if path is None:
@@ -168,15 +177,22 @@ def image_size(path: Path | None) -> tuple[int, int] | str:
         warnings.simplefilter("ignore")  # Pillow's advice on size is not for our users: we have a limit of our own
         try:
             with Image.open(path, formats=IMAGE_FORMATS) as image:
-                size = image.size
+                size, kind = image.size, image.mode
                 image.verify()  # checksums, where the format has them: a file cut short shows here, not hours later
         except Exception as error:  # what a damaged file raises is anything
             return f"{path.name} is no whole image ({error})"
+    return _why_unsuitable(path.name, size, kind, kinds) or size
+
+
+def _why_unsuitable(name: str, size: tuple[int, int], kind: str, kinds: Sequence[str]) -> str:
+    """Why a whole image cannot be learned from, in words; empty where it can."""
+    if kind not in kinds:
+        return f"{name} has pixels of Pillow's kind {kind}; expected one of {', '.join(kinds)}"
     if min(size) < SMALLEST_FOV:
-        return f"{path.name} has {size[0]} × {size[1]} pixels; expected at least {SMALLEST_FOV} on a side"
+        return f"{name} has {size[0]} × {size[1]} pixels; expected at least {SMALLEST_FOV} on a side"
     if size[0] * size[1] > PIXEL_LIMIT:
-        return f"{path.name} has {size[0]} × {size[1]} pixels; at most {PIXEL_LIMIT:,} are read: cut it into FOVs"
-    return size
+        return f"{name} has {size[0]} × {size[1]} pixels; at most {PIXEL_LIMIT:,} are read: cut it into FOVs"
+    return ""
 
 
 def _wrong_sizes(fovs: pd.DataFrame, sizes: Mapping[str, tuple[int, int] | str]) -> dict[str, str]:

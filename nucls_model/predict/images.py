@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nucls_model.labelled.table import EIGHT_BITS
+
 Pixels = NDArray[np.uint8]
 
 PIXEL_LIMIT = 1 << 27
@@ -21,7 +23,6 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".czi", ".dcm")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # of 8 bits and less
 _WHITE = 255
 
 
@@ -127,7 +128,7 @@ def _decode(path: Path) -> Pixels:
             raise ValueError(f"{path}: not a whole image ({error})") from error
         with image:
             check_size(path, image.width, image.height)
-            if image.mode not in _MODES:
+            if image.mode not in EIGHT_BITS:
                 raise ValueError(f"{path}: expected 8 bits per channel, this image has Pillow's mode {image.mode}")
             try:
                 return on_white(image)

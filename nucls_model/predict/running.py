@@ -98,8 +98,10 @@ def predict_images(
             with open_image(path) as source:
                 view = make_view(source, mpp=mpp, source_mpp=source_mpp, level=level)
                 known[fov] = (Path(path).name, *view.size)
-                of_image = [geojson_writer(geojson_path(out / "geojson", fov), class_names, colors)]
-                with all_writers(of_image if "geojson" in formats else []) as add_to_image:
+                of_image: list[AbstractContextManager[Add]] = []
+                if "geojson" in formats:
+                    of_image.append(geojson_writer(geojson_path(out / "geojson", fov), class_names, colors))
+                with all_writers(of_image) as add_to_image:
                     as_rows = partial(_rows, view=view, fov=fov, class_names=class_names)
                     n_found[fov] = _predict(
                         _on(device, detect), view, tiling, as_rows=as_rows, adds=(add, add_to_image), folder=out
