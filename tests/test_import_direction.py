@@ -16,8 +16,8 @@ ORDER = [
 ]  # fmt: skip
 
 MODEL_ORDER = [
-    "config", "instances", "folds", "stain", "transforms", "sampling", "labelled", "dataset", "painted", "box_ops",
-    "roi_align", "losses", "inputs", "backbone", "rpn", "proposals", "heads", "suppression", "thumbnails", "nucls",
+    "config", "settings", "instances", "folds", "stain", "transforms", "sampling", "labelled", "dataset", "painted",
+    "box_ops", "roi_align", "losses", "inputs", "backbone", "rpn", "proposals", "heads", "suppression", "thumbnails", "nucls",
     "weights", "evaluate", "predict", "overlay", "train", "cli",
 ]  # fmt: skip
 

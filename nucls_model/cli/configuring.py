@@ -1,26 +1,17 @@
 """Settings of a model from a row of Table S5, a TOML file and flags; the later win."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from crowdtruth.files import read_toml
 from crowdtruth.problems import quoted
 from nucls_model.config import CONFIGURATIONS, NuclsConfig
+from nucls_model.settings import check_settings
 
 DEFAULT = "3"
 _ROW = "configuration"  # the key of a TOML file that names the row of Table S5 it begins with
-
-_MAY_BE_ZERO = {
-    *("scale_jitter", "mask_convs", "class_convs", "thumbnail_shifts", "min_objectness", "min_size"),
-    *("momentum", "weight_decay", "detector_updates", "classifier_updates"),
-}
-_LARGEST = 1_000_000_000  # no setting means anything beyond
-_SHARES = {
-    *("rpn_foreground_iou", "rpn_background_iou", "rpn_foreground_share", "rpn_nms_iou", "head_foreground_iou"),
-    *("head_foreground_share", "nms_iou", "min_objectness", "momentum"),
-}
 
 
 def make_config(source: str | None = None, flags: Mapping[str, Any] | None = None) -> tuple[str, NuclsConfig]:
@@ -50,7 +41,7 @@ def make_config(source: str | None = None, flags: Mapping[str, Any] | None = Non
         raise ValueError(f"{source}: no setting {quoted(unknown)}; there are {', '.join(known)} and {_ROW}")
     merged = CONFIGURATIONS[row] | values | given
     config = NuclsConfig(**{name: _typed(name, value, hints[name]) for name, value in merged.items()})
-    _check_values(config)
+    check_settings(config)
     return row, config
 
 
@@ -86,23 +77,3 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
-
-
-def _check_values(config: NuclsConfig) -> None:
-    """Raise for a number out of its range."""
-    for name, value in asdict(config).items():
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not _is_number(number):
-                continue
-            least = "0 or more" if name in _MAY_BE_ZERO else "above 0"
-            is_low = number < 0 or (number == 0 and name not in _MAY_BE_ZERO)
-            if is_low or not number < float("inf"):
-                raise ValueError(f"{name} must be a finite number, {least}; got {number}")
-            if number > _LARGEST:
-                raise ValueError(f"{name} must be at most {_LARGEST:,}, got {number}")
-            if name in _SHARES and number > 1:
-                raise ValueError(f"{name} must be at most 1, got {number}")
-    if config.scale_jitter >= config.scale_factor:
-        raise ValueError(
-            f"scale_jitter must be below scale_factor, got {config.scale_jitter:g} and {config.scale_factor:g}"
-        )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+from unicodedata import category
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from crowdtruth.problems import quoted
 from crowdtruth.taxonomy import AMBIGUOUS, UNDETECTED, Color
 from nucls_model.config import NuclsConfig
 from nucls_model.nucls import build_nucls
+from nucls_model.settings import check_settings
 from nucls_model.weights.tensors import load_weights, save_weights
 
 WEIGHTS = "weights.safetensors"
@@ -130,7 +132,12 @@ def _config_from(content: Any, path: Path) -> NuclsConfig:
             "the model is of another version"
         )
     hints = get_type_hints(NuclsConfig)
-    return NuclsConfig(**{name: _entry(content[name], hints[name], f"{path}, config.{name}") for name in names})
+    config = NuclsConfig(**{name: _entry(content[name], hints[name], f"{path}, config.{name}") for name in names})
+    try:
+        check_settings(config)
+    except ValueError as error:
+        raise ValueError(f"{path}, config: {error}") from error
+    return config
 
 
 def _entry(value: Any, hint: Any, where: str) -> Any:
@@ -153,6 +160,8 @@ def _classes_from(content: Any, path: Path) -> tuple[tuple[str, ...], dict[str, 
     names = [entry.get("name") for entry in content]
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
         raise ValueError(f"{path}, classes: expected different names, got {quoted(names)}")
+    if any(category(letter) in ("Cc", "Cs") for name in names for letter in name):
+        raise ValueError(f"{path}, classes: expected names without control characters, got {quoted(names)}")
     if reserved := {AMBIGUOUS, UNDETECTED} & set(names):
         raise ValueError(f"{path}, classes: {quoted(sorted(reserved))} is no class a model predicts")
     colors = {str(entry["name"]): entry["color"] for entry in content if "color" in entry}

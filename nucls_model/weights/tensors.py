@@ -14,6 +14,7 @@ from crowdtruth.files import atomic_write, sha256_of
 from crowdtruth.parallel import say
 from crowdtruth.problems import quoted
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how a torch archive and a pickle begin
 
 
@@ -232,8 +233,18 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     ]
     if any(problems):
         raise ValueError(f"{name} does not fit the model: " + "; ".join(filter(None, problems)))
+    if odd := [key for key in both if not _is_plain(tensors[key])]:
+        raise ValueError(
+            f"{name}: expected tensors of plain numbers; {quoted(odd)} are sparse, quantised, 8-bit or without values"
+        )
     if wrong := [key for key in both if not bool(torch.isfinite(tensors[key]).all())]:
         raise ValueError(f"{name}: every weight must be a finite number; {quoted(wrong)} hold others")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor has numbers that arithmetic is defined for."""
+    is_strided = tensor.layout == torch.strided and not (tensor.is_meta or tensor.is_quantized or tensor.is_nested)
+    return is_strided and (tensor.dtype in _FLOATS or not tensor.is_floating_point())
 
 
 def _problem(words: str, names: str, of: Iterable[str], beside: Mapping[str, Tensor]) -> str:

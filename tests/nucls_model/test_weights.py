@@ -182,6 +182,20 @@ def test_check_tensors__refuses_numbers_of_another_kind_and_numbers_that_are_non
         check_tensors({"a": torch.tensor([1.0, torch.nan])}, {"a": torch.zeros(2)}, "w")
 
 
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(3).to_sparse(),
+        torch.ones(3, device="meta"),
+        torch.ones(3).to(torch.float8_e4m3fn),
+    ],
+    ids=["sparse", "meta", "float8"],
+)
+def test_check_tensors__refuses_numbers_without_arithmetic(tensor):
+    with pytest.raises(ValueError, match="w: expected tensors of plain numbers; 'a' are sparse"):
+        check_tensors({"a": tensor}, {"a": torch.ones(3)}, "w")
+
+
 def test_load_backbone__leaves_out_the_classifier_and_later_stages_and_says_so(tmp_path):
     classifier, backbone = Backbone(4, has_fc=True), Backbone(3)
     torch.save(classifier.state_dict(), tmp_path / "resnet.pth")
@@ -268,6 +282,9 @@ def test_read_model_record__refuses_weights_of_another_training(tmp_path):
         ({"config.crop_size": True}, r"config\.crop_size: expected int, got True"),
         ({"config.backbone": "vgg"}, r"config\.backbone: expected .*Literal.*, got 'vgg'"),
         ({"config.prior_sizes": ["12"]}, r"config\.prior_sizes: expected tuple"),
+        ({"config.box_pool": -1}, r"model\.json, config: box_pool must be a finite number, above 0; got -1"),
+        ({"config.scale_factor": 1e30}, r"scale_factor must be at most 1,000,000,000, got 1e\+30"),
+        ({"classes": [{"name": "a\nb"}]}, r"classes: expected names without control characters, got 'a\\nb'"),
         ({"classes": []}, "classes: expected a list of objects"),
         ({"classes": [{"name": "a"}, {"name": "a"}]}, "classes: expected different names, got 'a', 'a'"),
         ({"classes": [{"name": "AMBIGUOUS"}]}, "'AMBIGUOUS' is no class a model predicts"),
