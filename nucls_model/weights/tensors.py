@@ -6,6 +6,7 @@ Nothing here downloads, and nothing unpickles: a file is safetensors, or a torch
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     """Name -> tensor of a torch state dict."""
     expected = f"{path}: expected a torch state dict (names and tensors alone) or a file ending in .safetensors"
+    if is_zipfile(path) and _unpacked(path) > path.stat().st_size:
+        raise ValueError(f"{expected}; this one unpacks to more than its own size, which torch never writes")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's advice on old formats is not for who only reads
         try:
@@ -112,6 +115,15 @@ def _read_state_dict(path: Path) -> dict[str, Tensor]:
     if others := [str(name) for name, value in content.items() if not isinstance(value, Tensor)]:
         raise ValueError(f"{expected}; in this one {quoted(others)} hold no tensor: save the state dict alone")
     return {str(name): tensor for name, tensor in content.items()}
+
+
+def _unpacked(path: Path) -> int:
+    """Bytes that the entries of a zip archive say they have, without unpacking; 0 where it is no whole archive."""
+    try:
+        with ZipFile(path) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    except (BadZipFile, OSError, ValueError):
+        return 0
 
 
 def save_weights(module: nn.Module, path: str | Path) -> str:
@@ -219,6 +231,10 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     ValueError: w.pth does not fit the model: 1 of 1 tensors have another shape: 'a' (expected (3,), got (2,))
     """
     both = [key for key in expected if key in tensors]
+    if odd := [key for key in both if not _is_plain(tensors[key])]:
+        raise ValueError(
+            f"{name}: expected tensors of plain numbers; {quoted(odd)} are sparse, quantised, 8-bit or without values"
+        )
     shapes = [
         f"{key!r} (expected {tuple(expected[key].shape)}, got {tuple(tensors[key].shape)})"
         for key in both
@@ -233,10 +249,6 @@ def check_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor],
     ]
     if any(problems):
         raise ValueError(f"{name} does not fit the model: " + "; ".join(filter(None, problems)))
-    if odd := [key for key in both if not _is_plain(tensors[key])]:
-        raise ValueError(
-            f"{name}: expected tensors of plain numbers; {quoted(odd)} are sparse, quantised, 8-bit or without values"
-        )
     if wrong := [key for key in both if not bool(torch.isfinite(tensors[key]).all())]:
         raise ValueError(f"{name}: every weight must be a finite number; {quoted(wrong)} hold others")
 

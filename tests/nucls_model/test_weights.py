@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -141,6 +142,18 @@ def test_read_tensors__says_what_is_there_in_place_of_named_tensors(tmp_path, co
         read_tensors(tmp_path / "w.pt")
 
 
+def test_read_tensors__unpacks_no_archive_beyond_its_size(tmp_path):
+    torch.save({"a": torch.zeros(10)}, tmp_path / "whole.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pt") as whole,
+        zipfile.ZipFile(tmp_path / "w.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name) + bytes(1_000_000))
+    with pytest.raises(ValueError, match=r"w\.pt: expected .* unpacks to more than its own size"):
+        read_tensors(tmp_path / "w.pt")
+
+
 def test_read_tensors__refuses_a_compiled_program(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit's age
@@ -188,8 +201,9 @@ def test_check_tensors__refuses_numbers_of_another_kind_and_numbers_that_are_non
         torch.ones(3).to_sparse(),
         torch.ones(3, device="meta"),
         torch.ones(3).to(torch.float8_e4m3fn),
+        torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
     ],
-    ids=["sparse", "meta", "float8"],
+    ids=["sparse", "meta", "float8", "nested"],
 )
 def test_check_tensors__refuses_numbers_without_arithmetic(tensor):
     with pytest.raises(ValueError, match="w: expected tensors of plain numbers; 'a' are sparse"):
