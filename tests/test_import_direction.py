@@ -17,8 +17,8 @@ ORDER = [
 
 MODEL_ORDER = [
     "config", "settings", "instances", "folds", "stain", "transforms", "sampling", "labelled", "dataset", "painted",
-    "box_ops", "roi_align", "losses", "inputs", "backbone", "rpn", "proposals", "heads", "suppression", "thumbnails", "nucls",
-    "weights", "evaluate", "predict", "overlay", "train", "cli",
+    "box_ops", "roi_align", "losses", "inputs", "backbone", "rpn", "proposals", "heads", "suppression", "thumbnails",
+    "nucls", "weights", "evaluate", "predict", "overlay", "train", "cli",
 ]  # fmt: skip
 
 FORBIDDEN = {

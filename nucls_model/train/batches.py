@@ -42,8 +42,12 @@ class _Drawn(Dataset):
     def __init__(self, data: TrainingData) -> None:
         self.data = data
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Target, str]:
-        image, target = self.data.fovs[draw.place, draw.seed]
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Target, str] | ValueError:
+        """The FOV, or why it cannot be read: what a worker raises comes with its traceback in the message."""
+        try:
+            image, target = self.data.fovs[draw.place, draw.seed]
+        except ValueError as error:
+            return error
         return image, target, self.data.names[draw.place]
 
 
@@ -74,7 +78,7 @@ def parts_of_updates(
     Raises
     ------
     ValueError
-        If a batch does not divide into the forward passes.
+        If a batch does not divide into the forward passes, or an FOV cannot be read.
     """
     n_parts = n_processes * n_accumulated
     own = range(rank * n_accumulated, (rank + 1) * n_accumulated)
@@ -94,5 +98,7 @@ def parts_of_updates(
     )
     numbers = ((update, part) for update in range(first, last) for part in own)
     for (update, part), items in zip(numbers, loader, strict=True):
+        if failed := [item for item in items if isinstance(item, ValueError)]:
+            raise failed[0]
         images, targets, fovs = (list(column) for column in zip(*items, strict=True))
         yield Part(images, targets, fovs, generator_of_part(update, part, seed=seed))

@@ -24,6 +24,7 @@ from tests.nucls_model.training_cases import (
     PHASES,
     Interrupted,
     TinyDetector,
+    TinyFovs,
     Told,
     tiny_data,
     tiny_detector,
@@ -180,6 +181,20 @@ def test_train_model__workers_change_nothing(tmp_path):
     alone = train_tiny(tmp_path / "alone")
     helped = train_tiny(tmp_path / "helped", workers=2)
     assert_equal_weights(alone, helped)
+
+
+class GoneFovs(TinyFovs):
+    """FOVs whose images went away."""
+
+    def __getitem__(self, item):
+        raise ValueError(f"image {item[0]} cannot be read")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_train_model__names_an_image_that_went_away_in_one_line(tmp_path, workers):
+    data = replace(tiny_data(), fovs=GoneFovs())
+    with pytest.raises(ValueError, match=r"^image \d cannot be read$"):
+        train_tiny(tmp_path, data=data, workers=workers)
 
 
 def test_train_model__leaves_the_global_generator_alone(tmp_path):
