@@ -12,11 +12,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from crowdtruth.checks import CORNERS
+from crowdtruth.cells import Cells
+from crowdtruth.checks import CORNERS, box_columns, outline_columns
+from crowdtruth.files import missing_columns
 from crowdtruth.formats.coco import load_json
 from crowdtruth.formats.taxonomy_file import read_taxonomy_file
 from crowdtruth.options import cohort_members
-from crowdtruth.problems import StudyError, quoted
+from crowdtruth.problems import StudyError, in_rows, numbered_source, quoted, raise_findings
 from crowdtruth.ratings import encode_ratings
 from crowdtruth.results import RECORD, read_result
 from crowdtruth.taxonomy import AMBIGUOUS, RAW, UNDETECTED, Grouping, Taxonomy, group_probabilities
@@ -37,6 +39,15 @@ Targets = Literal["posterior", "inferred", "majority"]
 TARGETS: tuple[str, ...] = get_args(Targets)
 
 _UNDETECTED = f"{PROBABILITY}{UNDETECTED}"
+_ROUNDING = 1e-3  # of probabilities in a file
+_COLUMNS = {
+    "training.csv": ("fov", "anchor", "cohort", "condition", *CORNERS, "label", "p_exists", *OUTLINE),
+    "ratings.csv": ("anchor", "fov", "rater", "cohort", "condition", "label"),
+    "truth.csv": ("anchor", "fov", "cohort", "condition", _UNDETECTED),
+    "anchors.csv": ("anchor", "fov", *CORNERS),
+    "fovs.csv": ("fov",),
+}
+"""What is read of each table."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,16 @@ def _record(path: Path) -> Mapping[str, Any]:
     options = record.get("options") if isinstance(record, dict) else None
     if not isinstance(options, dict) or not isinstance(record.get("study"), str) or "\0" in record["study"]:
         raise StudyError(f"{path / RECORD} is not the record of a run: it needs a study and options")
+    cohorts, least = options.get("cohort", []), options.get("min_detections", 1)
+    if (
+        not isinstance(cohorts, list)
+        or not all(isinstance(cohort, str) for cohort in cohorts)
+        or type(least) is not int
+    ):
+        raise StudyError(
+            f"{path / RECORD} is not the record of a run: expected a list of names in cohort and a whole number in "
+            f"min_detections, got {cohorts!r} and {least!r}"
+        )
     return record
 
 
@@ -116,15 +137,14 @@ def _image_folder(path: Path, record: Mapping[str, Any]) -> Path:
     """The folder of the study that was run."""
     study = Path(record["study"])
     if not study.exists():
-        raise StudyError(
-            f"{path / RECORD}: the study is no longer at {study}; say which folder the image paths are relative to"
-        )
+        raise StudyError(f"{path / RECORD}: the study is no longer at {study}; say (--images) where the images are")
     return study if study.is_dir() else study.parent
 
 
 def _results(path: Path, record: Mapping[str, Any]) -> _Results:
     """The training table and the ratings behind it."""
-    training, ratings = read_result(path / "training.csv"), read_result(path / "ratings.csv")
+    training, ratings = _table(path, "training.csv"), _table(path, "ratings.csv")
+    _check_training(training)
     if training.empty:
         raise StudyError(f"{path / 'training.csv'} has no rows: the run found nothing to learn from")
     groups = training[["cohort", "condition"]].drop_duplicates()
@@ -136,6 +156,31 @@ def _results(path: Path, record: Mapping[str, Any]) -> _Results:
     members = unions.get(cohort, (cohort,))
     chosen = ratings["cohort"].isin(members) & (ratings["condition"] == condition)
     return _Results(path, options, training, cohort, condition, ratings[chosen], members)
+
+
+def _table(path: Path, name: str) -> pd.DataFrame:
+    """A table of the folder, with the columns that are read."""
+    table = read_result(path / name)
+    raise_findings(missing_columns(table, numbered_source(name), _COLUMNS[name]))
+    return table
+
+
+def _check_training(training: pd.DataFrame) -> None:
+    """Refuse a training table that somebody changed into what no run writes: a detector would learn it."""
+    cells = Cells(training, numbered_source("training.csv"), ())
+    classes = _classes_of(training)
+    chances = ["p_exists", *(f"{PROBABILITY}{name}" for name in classes)]
+    findings = [*box_columns(cells)[1], *outline_columns(cells)[1]]
+    for name in chances:
+        values = training[name].to_numpy(dtype=np.float64)
+        wrong = ~((values >= -_ROUNDING) & (values <= 1 + _ROUNDING))
+        findings += in_rows(cells.source, wrong, name, "expected a probability, from 0 to 1")
+    total = training[chances[1:]].sum(axis=1).to_numpy(dtype=np.float64)
+    words = "the probabilities of the classes sum to one, here to {:.4g}".format
+    findings += in_rows(cells.source, np.abs(total - 1) > _ROUNDING, "", lambda row: words(total[row]))
+    unknown = ~training["label"].isin([*classes, AMBIGUOUS, UNDETECTED, ""]).to_numpy()
+    findings += in_rows(cells.source, unknown, "label", f"expected one of {quoted([*classes, UNDETECTED], 20)}")
+    raise_findings(findings)
 
 
 def _grouping(path: Path, level: str, results: _Results) -> Grouping:
@@ -160,7 +205,9 @@ def _classes_of(table: pd.DataFrame) -> list[str]:
 
 def _asked_fovs(results: _Results) -> tuple[pd.DataFrame, list[str]]:
     """The FOVs that raters of the cohort were asked about, and a note on the others."""
-    fovs = read_result(results.path / "fovs.csv")
+    fovs = _table(results.path, "fovs.csv")
+    if outside := sorted(set(results.training["fov"]) - set(fovs["fov"])):
+        raise StudyError(f"{results.path}: training.csv has the FOVs {quoted(outside)}, which fovs.csv has not")
     if "image" not in fovs or not (fovs["image"] != "").any():
         raise StudyError(f"{results.path / 'fovs.csv'} has no image paths: the study's FOV table needs a column image")
     asked = fovs["fov"].isin(results.ratings["fov"])
@@ -194,7 +241,7 @@ def _posterior(results: _Results, grouping: Grouping) -> pd.DataFrame:
 
 def _labels_at(results: _Results, grouping: Grouping) -> pd.Series:
     """The label of each training row at a level, as the run would have chosen it: a label nobody gave never wins."""
-    truth = read_result(results.path / "truth.csv")
+    truth = _table(results.path, "truth.csv")
     truth = truth[(truth["cohort"] == results.cohort) & (truth["condition"] == results.condition)]
     classes = [*_classes_of(truth), UNDETECTED]
     rated = results.ratings[results.ratings["label"] != ""]
@@ -224,7 +271,7 @@ def _majority(results: _Results, grouping: Grouping) -> pd.DataFrame:
     """The objects that at least half of the raters marked, with the class that most of those gave."""
     votes = infer_labels(
         results.ratings,
-        read_result(results.path / "anchors.csv"),
+        _table(results.path, "anchors.csv"),
         cohorts={results.cohort: results.members},
         conditions=[results.condition],
         estimator=MajorityVote(),

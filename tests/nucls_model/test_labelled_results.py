@@ -121,7 +121,7 @@ def test_read_result_folder__fovs_the_cohort_did_not_see_are_left_out(result: Re
 def test_read_result_folder__images_may_have_moved(result: Result, copy_of_result: Path, tmp_path: Path) -> None:
     record = json.loads((copy_of_result / "run.json").read_text()) | {"study": str(tmp_path / "gone")}
     (copy_of_result / "run.json").write_text(json.dumps(record))
-    with pytest.raises(StudyError, match=r"the study is no longer at .*gone; say which folder"):
+    with pytest.raises(StudyError, match=r"the study is no longer at .*gone; say \(--images\) where"):
         read_result_folder(copy_of_result, "main")
     labelled = read_result_folder(copy_of_result, "main", images=result.study_folder)
     assert len(labelled.fovs) == len(result.study.fovs)
@@ -161,7 +161,7 @@ def test_read_result_folder__without_a_taxonomy_there_are_only_raw_classes(copy_
 
 def test_read_result_folder__a_run_grouped_to_another_level_is_refused(result: Result, copy_of_result: Path) -> None:
     training = result.tables["training"]
-    grouped = training.loc[:, ~training.columns.str.startswith("prob_")].assign(prob_sTIL=1.0)
+    grouped = training.loc[:, ~training.columns.str.startswith("prob_")].assign(prob_sTIL=1.0, label="sTIL")
     write_table(grouped, copy_of_result / "training.csv")
     with pytest.raises(StudyError, match="'sTIL' cannot be grouped to level 'main'"):
         read_result_folder(copy_of_result, "main")
@@ -194,6 +194,50 @@ def test_read_result_folder__refuses_tables_of_different_runs(result: Result, co
     write_table(truth[truth["anchor"] != lost], copy_of_result / "truth.csv")
     with pytest.raises(StudyError, match=r"ratings\.csv, truth\.csv and training\.csv do not fit at 'fov-"):
         read_result_folder(copy_of_result, "main")
+
+
+@pytest.mark.parametrize("table", ["training", "ratings", "fovs"])
+def test_read_result_folder__names_a_column_that_is_gone(result: Result, copy_of_result: Path, table: str) -> None:
+    write_table(result.tables[table].drop(columns="fov"), copy_of_result / f"{table}.csv")
+    with pytest.raises(StudyError, match=rf"{table}\.csv: has no column 'fov'"):
+        read_result_folder(copy_of_result)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("p_exists", -0.5, "row 1, p_exists: expected a probability, from 0 to 1"),
+        ("prob_tumor", 1.5, "row 1, prob_tumor: expected a probability"),
+        ("xmax", -1e6, "row 1, xmax: expected xmin < xmax"),
+        ("label", "alien", "row 1, label: expected one of 'tumor'"),
+        ("coords_x", "1,2,3", "coords_x and coords_y belong together|expected the same number"),
+        ("coords_y", "1,x", "coords_x and coords_y belong together|expected numbers with commas"),
+        ("fov", "elsewhere", "training.csv has the FOVs 'elsewhere', which fovs.csv has not"),
+    ],
+)
+def test_read_result_folder__refuses_a_training_table_that_no_run_writes(
+    result: Result, copy_of_result: Path, column: str, value: object, words: str
+) -> None:
+    training = result.tables["training"].copy()
+    training.loc[training.index[0], column] = value
+    write_table(training, copy_of_result / "training.csv")
+    with pytest.raises(StudyError, match=words):
+        read_result_folder(copy_of_result)
+
+
+def test_read_result_folder__a_class_without_its_column_is_missed(result: Result, copy_of_result: Path) -> None:
+    write_table(result.tables["training"].drop(columns="prob_lymphocyte"), copy_of_result / "training.csv")
+    with pytest.raises(StudyError, match="the probabilities of the classes sum to one, here to"):
+        read_result_folder(copy_of_result)
+
+
+@pytest.mark.parametrize("options", [{"cohort": 5}, {"cohort": [5]}, {"cohort": None}, {"min_detections": "many"}])
+def test_read_result_folder__names_options_that_no_run_writes(copy_of_result: Path, options: dict) -> None:
+    record = json.loads((copy_of_result / "run.json").read_text())
+    record["options"] |= options
+    (copy_of_result / "run.json").write_text(json.dumps(record))
+    with pytest.raises(StudyError, match=r"run\.json is not the record of a run: expected a list of names in cohort"):
+        read_result_folder(copy_of_result)
 
 
 def test_read_result_folder__knows_its_targets(result: Result) -> None:
