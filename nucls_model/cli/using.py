@@ -62,7 +62,9 @@ def evaluate(
         n_replicates=replicates,
         seed=seed,
     )
-    draw_fovs(labelled, places, out, n_drawn=pictures)
+    pages = draw_fovs(labelled, places, out, n_drawn=pictures)
+    for page in set(out.glob("page_[0-9][0-9].png")) - set(pages):
+        page.unlink()  # of an earlier evaluation in the same folder, which is no more
     typer.echo(describe_scores(metrics, record.config.class_level))
     typer.echo(f"written: {out}")
 

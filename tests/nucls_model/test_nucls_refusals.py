@@ -106,6 +106,14 @@ def test_evaluate__fovs_named_by_their_path_are_judged(painted, trained, tmp_pat
     assert nuclei["fov"].str.startswith("rgb/").all()
 
 
+def test_evaluate__again_leaves_no_page_of_before(painted, trained, tmp_path):
+    options = ("--out", tmp_path / "scores", "--device", "cpu", "--replicates", 20)
+    assert command("evaluate", trained, painted, *options).exit_code == 0
+    assert (tmp_path / "scores" / "page_01.png").is_file()
+    assert command("evaluate", trained, painted, *options, "--pictures", 0).exit_code == 0
+    assert not list((tmp_path / "scores").glob("page_*"))
+
+
 @pytest.mark.parametrize("option", ["--images", "--splits"])
 def test_train__never_writes_into_what_its_options_name(painted, tmp_path, option):
     labels = coco_of(tmp_path, painted / "rgb")
