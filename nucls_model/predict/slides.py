@@ -147,7 +147,10 @@ def _check_page(path: Path, page: Any, n_planes: int) -> None:
             f"{n_planes} of shape {page.shape}, {page.dtype}, planar configuration {int(page.planarconfig)}"
         )
     if page.photometric not in (0, 1, 2, 6):
-        raise ValueError(f"{path}: expected a grey or RGB picture, got photometric {page.photometric.name}")
+        kind = getattr(
+            page.photometric, "name", page.photometric
+        )  # a number, or several, where TIFF has no name for it
+        raise ValueError(f"{path}: expected a grey or RGB picture, got photometric {kind}")
     width, height, _ = _segments(page)
     if min(width, height, page.imagewidth, page.imagelength) < 1:
         raise ValueError(f"{path}: not a whole TIFF file (parts of {width} × {height} pixels)")

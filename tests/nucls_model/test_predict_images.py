@@ -250,6 +250,17 @@ def test_open_tiff__does_not_unpack_more_than_a_part_holds(tmp_path, compression
         source.read(0, 0, 0, 64, 64)
 
 
+def test_open_tiff__refuses_colours_that_tiff_does_not_know(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", noise(64, 48), photometric="rgb")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages.first.tags["PhotometricInterpretation"].overwrite(60_000)
+    with (
+        pytest.raises(ValueError, match=r"expected a grey or RGB picture, got photometric 60000"),
+        open_tiff(tmp_path / "a.tif"),
+    ):
+        pass
+
+
 def test_open_tiff__refuses_parts_of_no_pixels(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise(64, 64), photometric="rgb", rowsperstrip=16)
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
