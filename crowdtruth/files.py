@@ -53,6 +53,9 @@ def atomic_write(path: str | Path, *, text: bool = False) -> Iterator[IO[Any]]:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except WriteError:  # of another file, written within the block
+        _remove(temporary)
+        raise
     except OSError as error:
         _remove(temporary)
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error

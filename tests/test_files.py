@@ -232,6 +232,18 @@ def test_atomic_write__leaves_the_old_file_when_the_block_fails(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_atomic_write__names_the_file_that_could_not_be_written(tmp_path):
+    def write_both():
+        with atomic_write(tmp_path / "outer") as _, atomic_write(tmp_path / "absent" / "inner") as _:
+            pass
+
+    with pytest.raises(WriteError) as error:
+        write_both()
+    assert str(error.value).count("cannot write") == 1
+    assert "inner" in str(error.value)
+    assert not any(tmp_path.iterdir())
+
+
 def test_whole_folder__appears_whole_or_not_at_all(tmp_path):
     def fail_halfway():
         with whole_folder(tmp_path / "out") as folder:
