@@ -1,7 +1,7 @@
 """Images in, predictions out: every image by its tiles, and what is found kept on disk until its seams are merged."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ def predict_images(
     known: dict[str, tuple[str, int, int]] = {}
     n_found = {}
     with all_writers(_common_writers(out, formats, class_names, known)) as add:
-        for fov, path in images.items():
+        for fov, path in _followed(images):
             with open_image(path) as source:
                 view = make_view(source, mpp=mpp, source_mpp=source_mpp, level=level)
                 known[fov] = (Path(path).name, *view.size)
@@ -104,9 +104,20 @@ def predict_images(
                 with all_writers(of_image) as add_to_image:
                     as_rows = partial(_rows, view=view, fov=fov, class_names=class_names)
                     n_found[fov] = _predict(
-                        _on(device, detect), view, tiling, as_rows=as_rows, adds=(add, add_to_image), folder=out
+                        _on(device, detect),
+                        view,
+                        tiling,
+                        as_rows=as_rows,
+                        adds=(add, add_to_image),
+                        folder=out,
+                        is_alone=len(images) == 1,
                     )
     return n_found
+
+
+def _followed(images: Mapping[str, Path]) -> Iterable[tuple[str, Path]]:
+    """The images, with a bar if they are several; the tiles of a single one have the bar instead."""
+    return track(images.items(), "finding objects in images", len(images)) if len(images) > 1 else images.items()
 
 
 def _on(device: torch.device | str, detect: Detect) -> Detect:
@@ -134,6 +145,7 @@ def _predict(
     as_rows: Callable[[Found], pd.DataFrame],
     adds: Sequence[Add],
     folder: Path,
+    is_alone: bool,
 ) -> int:
     """Find the objects of one image, keep each once, and hand the rows to the outputs; how many there are.
 
@@ -145,7 +157,8 @@ def _predict(
     corners: list[_Corners] = []
     with tempfile.TemporaryFile(dir=folder) as file:
         with spooled(file) as put:
-            for piece in track(read_ahead(view, tiles), f"tiles of {view.name}", n_tiles):
+            pieces = read_ahead(view, tiles)
+            for piece in track(pieces, f"tiles of {view.name}", n_tiles) if is_alone else pieces:
                 for found in find_objects(detect, piece, (view.width, view.height), tiling, counts):
                     rows = as_rows(found)
                     corners.append((rows[list(CORNERS)].to_numpy(), found.objectness, found.claim, found.label))
