@@ -30,6 +30,9 @@ Transform = Callable[[Tensor, Target, torch.Generator], tuple[Tensor, Target]]
 _DRAWN_AT_ONCE = 1 << 22  # pixels of lines
 
 
+_PLACE = ["fov", "image", "left", "top", "width", "height"]  # of an FOV: the image, and which part of it
+
+
 class FovDataset(Dataset):
     """Images and targets of some labelled FOVs.
 
@@ -101,12 +104,13 @@ class FovDataset(Dataset):
         StudyError
             If it cannot be read, naming it.
         """
-        fov, name = self.fovs.iloc[place][["fov", "image"]]
+        fov, name, left, top, width, height = self.fovs.iloc[place][_PLACE]
         path = Path(str(name))
         try:
             pixels = np.array(read_image(path.parent, path.name))  # (height, width, 3)
         except (OSError, ValueError) as error:
             raise StudyError(f"image {path} of FOV {fov!r} cannot be read: {error}") from error
+        pixels = pixels[top : top + height, left : left + width]
         return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().to(torch.float32).div_(255)
 
 

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from crowdtruth.files import read_table
@@ -17,6 +20,7 @@ from nucls_model.config import NuclsConfig
 from nucls_model.dataset import FovDataset
 from nucls_model.evaluate import Trial, evaluate, write_evaluation
 from nucls_model.labelled import LabelledFovs
+from nucls_model.labelled.table import image_size
 from nucls_model.overlay import Scene, write_pages
 from nucls_model.predict import Tiling, predict_images
 from nucls_model.train.folders import read_training_record
@@ -104,17 +108,18 @@ def evaluate_detector(
             f"the labels have the classes {quoted(unknown)}; the detector knows {quoted(record.class_names)}"
         )
     fovs = labelled.fovs.iloc[list(places)]
-    predict_images(
-        detector.detect,
-        {fov: Path(image) for fov, image in zip(fovs["fov"], fovs["image"], strict=True)},
-        out,
-        class_names=record.class_names,
-        colors=record.colors,
-        tiling=tiling_of(config, tile=_TILE, overlap=_OVERLAP),
-        formats=("csv",),
-        source_mpp=_MPP,
-        device=device,
-    )
+    with TemporaryDirectory() as temporary:
+        predict_images(
+            detector.detect,
+            _images_of(labelled, places, Path(temporary)),
+            out,
+            class_names=record.class_names,
+            colors=record.colors,
+            tiling=tiling_of(config, tile=_TILE, overlap=_OVERLAP),
+            formats=("csv",),
+            source_mpp=_MPP,
+            device=device,
+        )
     scores = evaluate(
         labelled.objects[labelled.objects["fov"].isin(fovs["fov"])],
         read_predictions(out / "predictions.csv"),
@@ -128,6 +133,24 @@ def evaluate_detector(
     )
     write_evaluation(out, scores, trial)
     return scores.metrics
+
+
+def _images_of(labelled: LabelledFovs, places: Sequence[int], folder: Path) -> dict[str, Path]:
+    """FOV -> its image; one of its part, written to a folder, where the FOV is less than its image."""
+    from PIL import Image
+
+    dataset, images = FovDataset(labelled, places), {}
+    for k, row in enumerate(dataset.fovs.itertuples()):
+        images[str(row.fov)] = Path(str(row.image))
+        if image_size(images[str(row.fov)]) != (row.width, row.height):
+            images[str(row.fov)] = folder / f"{k}.png"
+            Image.fromarray(_bytes(dataset.image(k))).save(folder / f"{k}.png")
+    return images
+
+
+def _bytes(image: torch.Tensor) -> NDArray[np.uint8]:
+    """An image (3, height, width) of fractions as (height, width, 3)."""
+    return (image * _WHITE).round().byte().permute(1, 2, 0).numpy()
 
 
 def draw_fovs(labelled: LabelledFovs, places: Sequence[int], out: Path, *, n_drawn: int) -> list[Path]:
@@ -146,7 +169,7 @@ def draw_fovs(labelled: LabelledFovs, places: Sequence[int], out: Path, *, n_dra
     for k in range(n_drawn):
         place = k * len(dataset) // n_drawn
         fov = str(dataset.fovs["fov"].iloc[place])
-        pixels = (dataset.image(place) * _WHITE).round().byte().permute(1, 2, 0).numpy()
+        pixels = _bytes(dataset.image(place))
         found, true = (table[table["fov"] == fov] for table in (predictions, labelled.objects))
         slide = str(dataset.fovs["slide"].iloc[place])
         scenes.append(Scene(f"{place + 1}. {slide or fov}"[:_TITLE], pixels, found, true))

@@ -34,6 +34,15 @@ def mask_problem(mask: Path, image: Path) -> str:
     return ""
 
 
+def area_in_mask(path: Path) -> tuple[int, int, int, int] | None:
+    """The area of annotation in a mask image, xmin, ymin, xmax, ymax (half-open); None where the mask has none."""
+    is_area = np.asarray(read_image(path.parent, path.name))[..., 0] == _AREA_CODE
+    if not is_area.any():
+        return None
+    rows, columns = np.flatnonzero(is_area.any(axis=1)), np.flatnonzero(is_area.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def outlines_in_mask(path: Path, boxes: NDArray[np.float64]) -> pd.DataFrame:
     """The outlines of objects in a mask image, each the instance of the best overlapping box, one to one.
 

@@ -1,5 +1,6 @@
 """The published NuCLS folder: ``rgb``, ``csv`` and, for objects whose outline the table does not give, ``mask``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,8 @@ from crowdtruth.formats.nucls_csv import find_fov_files, read_nucls_csv
 from crowdtruth.formats.nucls_names import parse_fov_name
 from crowdtruth.problems import StudyError
 from crowdtruth.taxonomy import group_labels, load_taxonomy
-from nucls_model.labelled.masks import mask_problem, outlines_in_mask
+from nucls_model.labelled.areas import cut_to_areas
+from nucls_model.labelled.masks import area_in_mask, mask_problem, outlines_in_mask
 from nucls_model.labelled.table import (
     OUTLINE,
     LabelledFovs,
@@ -25,8 +27,9 @@ from nucls_model.labelled.table import (
 def read_nucls_folder(path: str | Path, level: str = "main") -> LabelledFovs:
     """The corrected labels of a published NuCLS folder, each certain.
 
-    Polylines are outlines, rectangles are boxes alone. A polyline without coordinates gets its outline from the mask,
-    if there is one: the instance whose own box overlaps the object's best.
+    FOVs are cut to the area that was annotated, where a mask shows it. Polylines are outlines, rectangles are boxes
+    alone. A polyline without coordinates gets its outline from the mask, if there is one: the instance whose own box
+    overlaps the object's best.
 
     Parameters
     ----------
@@ -56,11 +59,12 @@ def read_nucls_folder(path: str | Path, level: str = "main") -> LabelledFovs:
     masks = {fov: path / "mask" / f"{stem}.png" for fov, stem in stems.items()}
     masks = {fov: inside(path, f"mask/{mask.name}") for fov, mask in masks.items() if mask.is_file()}
     problems = {fov: words for fov, mask in masks.items() if (words := mask_problem(mask, path / "rgb" / mask.name))}
-    marks, notes = _with_outlines(study.annotations, {f: m for f, m in masks.items() if f not in problems})
+    masks = {fov: mask for fov, mask in masks.items() if fov not in problems}
+    marks, notes = _with_outlines(study.annotations, masks)
     grouping = grouping_at(taxonomy, level)
     class_names = real_classes(grouping.classes)
     objects = marks[["fov", *CORNERS, *OUTLINE]].assign(label=group_labels(marks["label"], grouping))
-    return labelled_fovs(
+    labelled = labelled_fovs(
         fovs,
         pd.concat([objects, one_hot(objects["label"], class_names)], axis=1),
         path,
@@ -69,6 +73,11 @@ def read_nucls_folder(path: str | Path, level: str = "main") -> LabelledFovs:
         notes=[*study.notes, *notes],
         problems=problems,
     )
+    areas = {fov: area for fov, mask in masks.items() if (area := area_in_mask(mask)) is not None}
+    cut = cut_to_areas(labelled, areas)
+    unknown = len(set(cut.fovs["fov"]) - set(areas))
+    note = f"{unknown:,} FOVs have no mask that shows the area that was annotated; the whole image is taken for it"
+    return replace(cut, notes=(*cut.notes, note)) if unknown else cut
 
 
 def _with_outlines(marks: pd.DataFrame, masks: dict[str, Path]) -> tuple[pd.DataFrame, list[str]]:

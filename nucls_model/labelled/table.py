@@ -55,7 +55,7 @@ class LabelledFovs:
     array([[0.4, 0.1]])
     """
 
-    fovs: pd.DataFrame  # fov, slide, hospital, image (absolute path), width, height
+    fovs: pd.DataFrame  # fov, slide, hospital, image (absolute path), width, height, left, top
     objects: pd.DataFrame  # fov, box, label, p_exists, prob_<class> … prob_AMBIGUOUS, coords_x, coords_y, has_outline
     class_names: tuple[str, ...]  # the real classes
     colors: Mapping[str, Color]
@@ -153,6 +153,7 @@ def labelled_fovs(
     table = fovs.reindex(columns=_FOVS).assign(image=[str(path) for path in paths])[kept].reset_index(drop=True)
     table[["width", "height"]] = np.array([sizes[fov] for fov in table["fov"]], dtype=np.int64)
     table = table.astype({"slide": "str", "hospital": "str"}).fillna({"slide": "", "hospital": ""})
+    table[["left", "top"]] = 0
     objects, lost = _cut_to_images(objects[~objects["fov"].isin(found).to_numpy()], table)
     columns = [*_OBJECTS, *(f"{PROBABILITY}{name}" for name in (*class_names, AMBIGUOUS)), *OUTLINE]
     objects = objects[columns].assign(has_outline=objects["coords_x"] != "")

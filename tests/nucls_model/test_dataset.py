@@ -244,5 +244,5 @@ def test_fov_dataset__masks_of_the_published_fovs_fill_their_boxes(data_dir: Pat
         for box, mask in zip(target.boxes[target.has_outline], target.masks, strict=True):
             ys, xs = torch.nonzero(mask, as_tuple=True)
             extent = torch.stack([xs.min(), ys.min(), xs.max(), ys.max()])
-            assert (extent - box).abs().max() <= 1
+            assert (extent - box).abs().max() <= 1.5  # a cut outline ends between pixels
             assert 0.4 < mask.sum() / ((box[2] - box[0]) * (box[3] - box[1])) < 1.1

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from crowdtruth.formats import read_study
 from nucls_model.dataset import rasterise
 from nucls_model.labelled import read_nucls_folder
 from nucls_model.labelled.masks import border, outlines_in_mask
@@ -89,15 +90,14 @@ def test_read_nucls_folder__polylines_without_coordinates_have_outlines_from_the
 @pytest.mark.data
 def test_outlines_in_mask__are_the_published_polylines(data_dir: Path) -> None:
     folder = data_dir / "nucls_fovs"
-    labelled = read_nucls_folder(folder)
     dice = []
-    for fov, rows in labelled.objects.groupby("fov"):
+    for fov, rows in read_study(folder / "csv").annotations.groupby("fov"):
         mask = folder / "mask" / f"{fov}.png"
         if not mask.exists():
             continue
         outlines = outlines_in_mask(mask, rows[BOX].to_numpy())
         for place, row in enumerate(rows.itertuples()):
-            if not row.has_outline:
+            if row.kind == "box":
                 continue
             points = [np.array(text.split(","), dtype=float) for text in (row.coords_x, row.coords_y)]
             drawn = rasterise(*points, 450, 450)
