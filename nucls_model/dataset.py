@@ -56,7 +56,8 @@ class FovDataset(Dataset):
     ...     "p_exists": 1.0, "prob_a": 1.0, "prob_AMBIGUOUS": 0.0, "coords_x": [""], "coords_y": [""]})
     >>> with TemporaryDirectory() as folder:
     ...     Image.new("RGB", (40, 32)).save(f"{folder}/f.png")
-    ...     fovs = pd.DataFrame({"fov": ["f"], "image": [f"{folder}/f.png"]})
+    ...     place = {"image": f"{folder}/f.png", "left": 0, "top": 0, "width": 40, "height": 32}
+    ...     fovs = pd.DataFrame({"fov": ["f"], **place})
     ...     image, target = FovDataset(LabelledFovs(fovs, objects, ("a",), {}, ()), [0])[0]
     >>> image.shape, target.boxes.tolist()
     (torch.Size([3, 32, 40]), [[1.0, 1.0, 9.0, 9.0]])
