@@ -16,13 +16,12 @@ from crowdtruth.files import read_table
 from crowdtruth.parallel import say
 from crowdtruth.problems import quoted
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
-from nucls_model.config import NuclsConfig
 from nucls_model.dataset import FovDataset
 from nucls_model.evaluate import Trial, evaluate, write_evaluation
 from nucls_model.labelled import LabelledFovs
 from nucls_model.labelled.table import image_size
 from nucls_model.overlay import Scene, write_pages
-from nucls_model.predict import Tiling, predict_images
+from nucls_model.predict import predict_images, tiling_for
 from nucls_model.train.folders import read_training_record
 from nucls_model.weights import ModelRecord
 
@@ -40,17 +39,6 @@ _SHOWN = {
     "median_iou": "outlines, median IOU",
     "median_dice": "outlines, median DICE",
 }
-
-
-def tiling_of(config: NuclsConfig, *, tile: int, overlap: int) -> Tiling:
-    """How an image is cut for a detector with these settings, whose own rule holds at the seams."""
-    return Tiling(
-        tile=tile,
-        overlap=overlap,
-        nms_iou=config.nms_iou,
-        is_class_agnostic=config.is_class_agnostic or config.thumbnails,
-        max_detections=config.max_detections,
-    )
 
 
 def trial_of(model: Path, record: ModelRecord, fovs: pd.DataFrame, *, fold: int | None, tested_on: str) -> Trial:
@@ -115,7 +103,7 @@ def evaluate_detector(
             out,
             class_names=record.class_names,
             colors=record.colors,
-            tiling=tiling_of(config, tile=_TILE, overlap=_OVERLAP),
+            tiling=tiling_for(config, tile=_TILE, overlap=_OVERLAP),
             formats=("csv",),
             source_mpp=_MPP,
             device=device,

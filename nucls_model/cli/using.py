@@ -100,8 +100,7 @@ def predict(
     """
     from crowdtruth.problems import quoted
     from nucls_model.cli.folders import open_out
-    from nucls_model.cli.judging import tiling_of
-    from nucls_model.predict import FORMATS, predict_images
+    from nucls_model.predict import FORMATS, predict_images, tiling_for
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
 
@@ -110,7 +109,7 @@ def predict(
         raise ValueError(f"several images are called {quoted(twice)}; predictions go by the name without its suffix")
     where = device_named(device)
     detector, record = read_model(model, device=where)
-    tiling = tiling_of(record.config, tile=tile, overlap=overlap)
+    tiling = tiling_for(record.config, tile=tile, overlap=overlap)
     open_out(out, "nucls predict", model)
     n_found = predict_images(
         detector.detect,
