@@ -96,6 +96,7 @@ def evaluate_detector(
             f"the labels have the classes {quoted(unknown)}; the detector knows {quoted(record.class_names)}"
         )
     fovs = labelled.fovs.iloc[list(places)]
+    tiling = tiling_for(config, tile=_TILE, overlap=_OVERLAP)
     with TemporaryDirectory() as temporary:
         predict_images(
             detector.detect,
@@ -103,7 +104,7 @@ def evaluate_detector(
             out,
             class_names=record.class_names,
             colors=record.colors,
-            tiling=tiling_for(config, tile=_TILE, overlap=_OVERLAP),
+            tiling=tiling,
             formats=("csv",),
             source_mpp=_MPP,
             device=device,
@@ -115,6 +116,7 @@ def evaluate_detector(
         fovs=fovs,
         level=config.class_level,
         taxonomy=_taxonomy_of(record),
+        ranked_by="objectness" if tiling.is_class_agnostic else "class",
         resample=resample,
         **({} if n_replicates is None else {"n_replicates": n_replicates}),
         seed=seed,

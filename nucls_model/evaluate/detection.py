@@ -22,10 +22,12 @@ AREAS = ("ap_50", "ap_75", "map_50_95")
 _MIDDLE = 5  # of the thresholds: 0.75
 
 
-def objectness_scores(found: Found, nuclei: Nuclei, overlaps: Overlaps, resampling: Resampling) -> pd.DataFrame:
-    """Average precision with all classes as one, by falling objectness: rows of the table."""
+def objectness_scores(
+    found: Found, score: Floats, nuclei: Nuclei, overlaps: Overlaps, resampling: Resampling
+) -> pd.DataFrame:
+    """Average precision with all classes as one, by falling score (n_found,): rows of the table."""
     label = np.where(nuclei.label == AMBIGUOUS_CODE, AMBIGUOUS_CODE, 0)
-    verdicts = judge_detections(found.fov, found.objectness, np.zeros_like(found.label), label, overlaps)
+    verdicts = judge_detections(found.fov, score, np.zeros_like(found.label), label, overlaps)
     values, bounds, n = _areas(verdicts, found.fov, nuclei, label, resampling)
     first = slice(1, None)  # the mean of one class is that class
     return score_rows(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -58,6 +58,7 @@ def evaluate(
     fovs: pd.DataFrame,
     level: str = "main",
     taxonomy: Taxonomy | None = None,
+    ranked_by: Literal["objectness", "class"] = "objectness",
     resample: Unit = "fov",
     **options: Any,
 ) -> Evaluation:
@@ -75,6 +76,9 @@ def evaluate(
     fovs : fov, and slide where slides are resampled; every FOV the detector looked at, those without a nucleus too
     level : what `class_names` are: ``"raw"``, ``"main"``, ``"super"`` or any other name
     taxonomy : whose coarser levels are scored too, if it has this level
+    ranked_by : what orders detections where all classes are one
+        ``"class"``, the probability of the label, for detectors that find a nucleus once as each class (rows 1 and 5 of
+        Table S5): those detections share one objectness, so the wrong class would rank as high as the right one.
     resample : ``"fov"`` or ``"slide"``
     options : n_replicates, seed and others of `crowdtruth.resampling.bootstrap`
 
@@ -103,8 +107,9 @@ def evaluate(
     match = _match(found, nuclei)
     iou, dice = outline_overlaps(found.outlines.iloc[match.row], nuclei.outlines.iloc[match.reference_row])
     levels = _levels(found, nuclei, match, class_names=class_names, level=level, taxonomy=taxonomy)
+    score = found.objectness if ranked_by == "objectness" else found.class_score
     tables = [
-        objectness_scores(found, nuclei, overlaps, resampling),
+        objectness_scores(found, score, nuclei, overlaps, resampling),
         class_detection_scores(found, nuclei, overlaps, resampling, class_names=class_names, level=level),
         *(naming_scores(named, resampling) for named in levels),
         outline_scores(found.fov[match.row], iou, dice, resampling),

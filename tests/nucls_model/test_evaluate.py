@@ -130,6 +130,27 @@ def test_evaluate__objectness_takes_all_classes_for_one(tables, evaluation):
     assert found == pytest.approx([areas[0], areas[5], areas.mean()])
 
 
+def test_evaluate__ranks_doubles_of_a_nucleus_by_their_class():
+    boxes = [dict(zip(CORNERS, corners, strict=True)) for corners in ([0, 0, 9, 9], [30, 0, 39, 9])]
+    truth = pd.DataFrame([{"fov": "f", "label": "sTIL", **box} for box in boxes])
+    doubles = [
+        {"fov": "f", "objectness": objectness, "p_ambiguous": 0.0, "label": label, "prob_sTIL": 0.8, "prob_tumor": 0.2}
+        for objectness in (0.9, 0.8)
+        for label in ("tumor", "sTIL")
+    ]
+    found = pd.DataFrame([{**double, **boxes[k // 2]} for k, double in enumerate(doubles)])
+    areas = [
+        value(
+            evaluate(truth, found, ["sTIL", "tumor"], fovs=pd.DataFrame({"fov": ["f"]}), ranked_by=by),
+            "ap_50",
+            "objectness",
+        )
+        for by in ("objectness", "class")
+    ]
+    assert areas[0] == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)  # of equals the first claims the nucleus
+    assert areas[1] == 1.0  # .72 and .64 before .18 and .16
+
+
 def test_evaluate__mean_over_classes_leaves_out_those_without_a_nucleus(tables):
     truth, predictions, fovs = tables
     absent = CLASSES[1]
