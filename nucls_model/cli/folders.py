@@ -1,11 +1,13 @@
 """What commands read and where they write: labels with what is to be said of them, folders that are no input."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from crowdtruth.files import write_json
 from crowdtruth.parallel import say
+from crowdtruth.problems import quoted
 from nucls_model.labelled import TARGETS, LabelledFovs, read_labelled
 
 RECORD = "run.json"
@@ -30,6 +32,20 @@ def read_labels(
     for note in labelled.notes:
         say(note)
     return labelled, {"path": path.resolve().as_posix(), "targets": (targets or TARGETS[0]) if is_inferred else None}
+
+
+def named_images(images: Sequence[Path]) -> dict[str, Path]:
+    """Images by the name that results go by, which is that of the file without its suffix.
+
+    Raises
+    ------
+    ValueError
+        If two have the same.
+    """
+    names = [path.stem for path in images]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"several images are called {quoted(twice)}; results go by the name without its suffix")
+    return dict(zip(names, images, strict=True))
 
 
 def check_apart(out: Path, *inputs: Path | None) -> None:

@@ -98,22 +98,19 @@ def predict(
 
         nucls predict model tiles/*.png --out found --mpp 0.25
     """
-    from crowdtruth.problems import quoted
-    from nucls_model.cli.folders import open_out
-    from nucls_model.predict import FORMATS, predict_images, tiling_for
+    from nucls_model.cli.folders import named_images, open_out
+    from nucls_model.predict import FORMATS, predict_images, remove_older, tiling_for
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
 
-    names = [path.stem for path in images]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"several images are called {quoted(twice)}; predictions go by the name without its suffix")
+    named = named_images(images)
     where = device_named(device)
     detector, record = read_model(model, device=where)
     tiling = tiling_for(record.config, tile=tile, overlap=overlap)
     open_out(out, "nucls predict", model)
     n_found = predict_images(
         detector.detect,
-        dict(zip(names, images, strict=True)),
+        named,
         out,
         class_names=record.class_names,
         colors=record.colors,
@@ -124,4 +121,5 @@ def predict(
         level=level,
         device=where,
     )
+    remove_older(out, formats or FORMATS, n_found)
     typer.echo(f"{sum(n_found.values()):,} nuclei in {len(n_found):,} images\nwritten: {out}")

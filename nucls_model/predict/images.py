@@ -102,6 +102,21 @@ def open_image(path: str | Path) -> AbstractContextManager[Source]:
     return slides.open_tiff(path) if slides.has_codec(path) else _open_plain(path)
 
 
+def read_whole(path: str | Path, pixel_limit: int) -> Pixels:
+    """All pixels of an image, (height, width, 3).
+
+    Raises
+    ------
+    ValueError
+        As `open_image`, and if the image has more than `pixel_limit` pixels.
+    """
+    with open_image(path) as source:
+        width, height = source.sizes[0]
+        if width * height > pixel_limit:
+            raise ValueError(f"{path}: {width:,} × {height:,} pixels; at most {pixel_limit:,} are worked on at once")
+        return source.read(0, 0, 0, width, height)
+
+
 @contextmanager
 def _open_plain(path: Path) -> Iterator[Source]:
     """An image without levels or tiles, decoded as a whole."""

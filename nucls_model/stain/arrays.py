@@ -130,9 +130,34 @@ def normalise(image: ArrayLike, target: StainTarget = TARGET) -> NDArray[np.uint
     if stains is None:
         return _bytes(np.asarray(image, dtype=np.float64))
     found = amounts(image, stains)
-    strong = np.sort(found.reshape(-1, 2), axis=0)[_place(STRONG, found[..., 0].size)]
-    scaled = found * _ratio(np.array(target.strong), strong)
+    scaled = found * _ratio(np.array(target.strong), _strongest(found))
     return _bytes(WHITE * np.exp(-scaled @ np.array(target.stains).T))
+
+
+def target_of(image: ArrayLike) -> StainTarget | None:
+    """The stains of an image and how strong they are, for others to be normalised to; None where they cannot be told.
+
+    Parameters
+    ----------
+    image : (height, width, 3)
+        0 to 255.
+
+    Examples
+    --------
+    >>> target_of(np.full((64, 64, 3), 240)) is None
+    True
+    """
+    stains = stain_matrix(image)
+    if stains is None:
+        return None
+    red, green, blue = ((float(h), float(e)) for h, e in stains)
+    haematoxylin, eosin = _strongest(amounts(image, stains))
+    return StainTarget((red, green, blue), (float(haematoxylin), float(eosin)))
+
+
+def _strongest(found: Floats) -> Floats:
+    """The amount (2,) of each stain that stands for its strongest: found (height, width, 2)."""
+    return np.sort(found.reshape(-1, 2), axis=0)[_place(STRONG, found[..., 0].size)]
 
 
 def _ratio(wanted: Floats, strong: Floats) -> Floats:

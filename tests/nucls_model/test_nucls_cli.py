@@ -60,7 +60,7 @@ def test_help__loads_neither_torch_nor_pandas():
     assert loaded.strip() == "set()"
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "demo"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "normalise", "demo"])
 def test_help__shows_an_example_of_each_command(name):
     result = command(name, "--help")
     assert result.exit_code == 0
@@ -183,6 +183,15 @@ def test_predict__writes_what_it_found_in_each_image(trained, painted, tmp_path)
     assert {path.stem for path in (found / "geojson").iterdir()} <= {image.stem for image in images}
     columns = pd.read_csv(found / "predictions.csv").columns
     assert {"fov", "xmin", "objectness", "label", "p_ambiguous", "prob_lymphocyte", "coords_x"} <= set(columns)
+
+
+def test_predict__again_leaves_nothing_of_the_first(trained, painted, tmp_path):
+    first, second = sorted((painted / "rgb").glob("*.png"))[:2]
+    for image, formats in ((first, ()), (second, ("--format", "geojson"))):
+        result = command("predict", trained, image, "--out", tmp_path, *formats, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+    assert {path.name for path in tmp_path.iterdir()} == {"geojson", "run.json"}
+    assert [path.stem for path in (tmp_path / "geojson").iterdir()] == [second.stem]
 
 
 def test_predict__again_into_its_own_folder_alone(trained, painted, tmp_path):

@@ -43,7 +43,9 @@ def trained(painted, tiny, tmp_path_factory) -> Path:
 # ---- machine
 
 
-@pytest.mark.parametrize("arguments", [("train", "x"), ("evaluate", "x", "y"), ("predict", "x", "y"), ("demo",)])
+@pytest.mark.parametrize(
+    "arguments", [("train", "x"), ("evaluate", "x", "y"), ("predict", "x", "y"), ("normalise", "x"), ("demo",)]
+)
 def test_commands__without_torch_say_what_to_install(tmp_path, arguments):
     code = "import sys; sys.modules['torch'] = None; from nucls_model.cli import main; main()"
     words = [sys.executable, "-c", code, *arguments, "--out", str(tmp_path / "out")]

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from nucls_model.stain import TARGET, arrays, tensors
 
@@ -76,6 +77,16 @@ def test_normalise__gives_the_stains_and_amounts_of_the_target() -> None:
     np.testing.assert_allclose(found, TARGET.stains, atol=0.02)
     strong = np.quantile(arrays.amounts(normal, np.array(TARGET.stains)).reshape(-1, 2), 0.99, axis=0)
     np.testing.assert_allclose(strong, TARGET.strong, rtol=0.02)
+
+
+@pytest.mark.data
+def test_target_of__an_image_is_itself_what_it_is_normalised_to(data_dir: Path) -> None:
+    image = np.asarray(Image.open(data_dir / "he" / "easy1.png").convert("RGB"))[:400, :400]
+    target = arrays.target_of(image)
+    assert target is not None
+    stains = arrays.stain_matrix(image)
+    explained = 255 * np.exp(-arrays.amounts(image, stains) @ stains.T)  # what neither stain explains is not kept
+    assert np.abs(arrays.normalise(image, target) - np.clip(explained, 0, 255)).max() <= 0.5 + 1e-6
 
 
 def test_augment__multiplies_the_amounts() -> None:
