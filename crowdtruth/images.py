@@ -14,7 +14,7 @@ IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 
 def read_image(folder: Path, name: str) -> Any:
-    """The RGB image at a path below a folder.
+    """The RGB image at a path below a folder, as `on_white`.
 
     Raises
     ------
@@ -36,8 +36,18 @@ def read_image(folder: Path, name: str) -> Any:
             with Image.open(path, formats=IMAGE_FORMATS) as image:
                 if image.width * image.height > PIXEL_LIMIT:
                     raise ValueError(f"{image.width} × {image.height} pixels; at most {PIXEL_LIMIT:,} are opened")
-                return image.convert("RGB")
+                return on_white(image)
         except Image.DecompressionBombError as error:
             raise ValueError(f"more than {PIXEL_LIMIT:,} pixels") from error
         except (SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken
             raise OSError(f"not a whole image ({error})") from error
+
+
+def on_white(image: Any) -> Any:
+    """A Pillow image as RGB; where it is transparent, white shows through."""
+    from PIL import Image
+
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from crowdtruth.images import on_white
 from nucls_model.labelled.table import EIGHT_BITS
 
 Pixels = NDArray[np.uint8]
@@ -23,7 +23,6 @@ TIFF_SUFFIXES = (".tif", ".tiff")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".vms", ".vmu", ".bif", ".svslide", ".czi", ".dcm")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-_WHITE = 255
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _decode(path: Path) -> Pixels:
             if image.mode not in EIGHT_BITS:
                 raise ValueError(f"{path}: expected 8 bits per channel, this image has Pillow's mode {image.mode}")
             try:
-                return on_white(image)
+                return np.asarray(on_white(image))
             except Exception as error:
                 raise ValueError(f"{path}: not a whole image ({error})") from error
 
@@ -158,14 +157,3 @@ def check_size(path: Path, width: int, height: int) -> None:
             f"{path}: {width:,} × {height:,} pixels that have to be decoded as a whole; at most {PIXEL_LIMIT:,} are. "
             "Save a larger image as tiled TIFF (for instance with libvips), which is read tile by tile"
         )
-
-
-def on_white(image: Any) -> Pixels:
-    """The pixels of a Pillow image as RGB, (height, width, 3); where it is transparent, white shows through."""
-    from PIL import Image
-
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (_WHITE, _WHITE, _WHITE, _WHITE))
-        image = Image.alpha_composite(ground, image)
-    return np.asarray(image.convert("RGB"))

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nucls_model.predict.images import INSTALL, Pixels, Source, check_size, on_white
+from crowdtruth.images import on_white
+from nucls_model.predict.images import INSTALL, Pixels, Source, check_size
 
 _LEAST_MPP, _LARGEST_MPP = 0.02, 20.0  # µm per pixel of a microscope; 72 dpi would be 353
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF's ResolutionUnit: inch, centimetre
@@ -56,7 +57,7 @@ def open_slide(path: Path) -> Iterator[Source]:
             region = slide.read_region(place, level, (xmax - xmin, ymax - ymin))
         except (openslide.OpenSlideError, OSError) as error:
             raise ValueError(f"{path}: damaged at x {place[0]:,}, y {place[1]:,} ({error})") from error
-        return on_white(region)
+        return np.asarray(on_white(region))
 
     with slide:
         sides = [_number(slide.properties.get(f"openslide.mpp-{axis}")) for axis in "xy"]
