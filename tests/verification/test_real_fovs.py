@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from crowdtruth.checks import CORNERS
+from crowdtruth.files import read_table
 from nucls_model.cli.judging import draw_fovs, evaluate_detector
 from nucls_model.config import NuclsConfig
 from nucls_model.evaluate import Trial
@@ -42,11 +44,14 @@ CONFIG = NuclsConfig(
 """A smaller crop and scale, three stages of four, and smaller heads than the paper's."""
 
 
+def withheld_rows(labelled: LabelledFovs) -> pd.Index:
+    """The rows of every second outlined nucleus."""
+    return labelled.objects.index[labelled.objects["has_outline"]][1::2]
+
+
 def half_outlined(labelled: LabelledFovs) -> LabelledFovs:
     """Every second outline of the table is left out: those nuclei are boxes only."""
-    objects = labelled.objects.copy()
-    outlined = objects.index[objects["has_outline"]]
-    withheld = outlined[1::2]
+    objects, withheld = labelled.objects.copy(), withheld_rows(labelled)
     objects.loc[withheld, ["coords_x", "coords_y"]] = ""
     objects.loc[withheld, "has_outline"] = False
     return replace(labelled, objects=objects)
@@ -75,6 +80,14 @@ def judge(data: Path, model: Path, out: Path) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
+def dice_by_half(data: Path, nuclei: pd.DataFrame) -> pd.DataFrame:
+    """DICE of the outlines that training saw (withheld: False) and of those it did not: mean, median, count."""
+    labelled = read_nucls_folder(data / "nucls_fovs", CONFIG.class_level)
+    objects = labelled.objects.assign(withheld=labelled.objects.index.isin(withheld_rows(labelled)))
+    both = nuclei.merge(objects[["fov", *CORNERS, "withheld"]], on=["fov", *CORNERS])
+    return both.groupby("withheld")["outline_dice"].agg(["mean", "median", "count"])
+
+
 @pytest.mark.data
 def test_train_detector__learns_ten_real_fovs_by_heart(data_dir: Path, tmp_path: Path) -> None:
     train(data_dir, tmp_path / "model")
@@ -82,6 +95,8 @@ def test_train_detector__learns_ten_real_fovs_by_heart(data_dir: Path, tmp_path:
     trained = scores[(scores["hospitals"] == "A2")].drop_duplicates("metric").set_index("metric")["value"]
     assert trained["ap_50"] >= 0.9
     assert trained["mean_dice"] >= 0.85
+    nuclei = read_table(tmp_path / "scores" / "A2" / "nuclei.csv", floats=(*CORNERS, "outline_dice"))
+    assert dice_by_half(data_dir, nuclei).loc[True, "mean"] >= 0.8  # outlines it never saw
 
 
 def main() -> None:
@@ -92,6 +107,8 @@ def main() -> None:
     train(data, out / "model")
     columns = ["hospitals", "level", "metric", "value", "low", "high", "n"]
     print(judge(data, out / "model", out / "scores")[columns].to_string(index=False))
+    nuclei = read_table(out / "scores" / "A2" / "nuclei.csv", floats=(*CORNERS, "outline_dice"))
+    print(dice_by_half(data, nuclei))
 
 
 if __name__ == "__main__":
