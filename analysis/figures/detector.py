@@ -15,10 +15,10 @@ from analysis.style import letters, sheet, without
 from crowdtruth.plots.confusion import confusion_of_labels
 from crowdtruth.plots.style import Look, class_looks, short_names, styled
 from crowdtruth.taxonomy import load_taxonomy
+from nucls_model.train.curve import LINES
 
 _TAXONOMY = load_taxonomy("nucls")
 _MEAN_OF = 25  # updates: the running mean of the published figure
-_COMPONENTS = ("total", "rpn_objectness", "rpn_box", "box", "mask", "class", "thumbnail")
 _BOXES = ("ap_50", "ap_75", "map_50_95")
 _NAMES = ("accuracy", "mcc", "auroc_micro", "auroc_macro")
 _SIZES = np.arange(0, 101, 4)  # pixels
@@ -90,7 +90,7 @@ def pick_progress(evaluations: Evaluations) -> dict[str, pd.DataFrame]:
     if losses.empty:
         return rows
     trial = ["fold", "trained_on", "configuration"]
-    named = [name for name in _COMPONENTS if name in losses and losses[name].notna().any()]
+    named = [name for name in LINES if name in losses and losses[name].notna().any()]
     once = losses.drop_duplicates([*TRIAL, "update"]).drop_duplicates([*trial, "update"])
     means = (
         once.assign(update=np.ceil(once["update"] / _MEAN_OF) * _MEAN_OF)
@@ -117,7 +117,7 @@ def draw_progress(rows: Rows) -> Figure:
     """Figure S10: losses, average precision, names at the finest level and above."""
     figure, axes = sheet(2, 2)
     losses = rows.get("losses", pd.DataFrame(columns=["component", "update", "value"]))
-    looks = class_looks([name for name in _COMPONENTS if name in set(losses["component"])])
+    looks = class_looks([name for name in LINES if name in set(losses["component"])])
     for name, look in looks.items():
         over = rows_where(losses, component=name).groupby("update")["value"].mean()
         axes[0].plot(over.index, over, linestyle=look.line, label=name, color=look.color, linewidth=1.0)

@@ -43,7 +43,7 @@ def train(
     ] = 500,
     **options: Any,
 ) -> None:
-    """Train a detector: writes the model, its checkpoint, losses.csv and run.json to a new folder.
+    """Train a detector: writes the model, its checkpoint, losses.csv, losses.png and run.json to a new folder.
 
     Start it with 'torchrun --nproc-per-node N -m nucls_model.cli train …' to share a batch among N GPUs.
 

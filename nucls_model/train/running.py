@@ -18,6 +18,7 @@ from nucls_model.labelled import LabelledFovs
 from nucls_model.nucls import build_nucls
 from nucls_model.sampling import fov_weights
 from nucls_model.train.batches import TrainingData
+from nucls_model.train.curve import draw_losses
 from nucls_model.train.folders import RECORD, open_folder, training_record
 from nucls_model.train.loop import Descent, train_model
 from nucls_model.train.processes import Processes, joined_processes
@@ -53,7 +54,8 @@ def train_detector(
     """Train a detector on labelled FOVs and write it to a folder.
 
     Under ``torchrun`` all its processes train together, on a GPU each or on the CPU. The folder receives ``run.json``,
-    ``losses.csv`` and ``checkpoint/`` while it lasts, ``weights.safetensors`` and ``model.json`` at its end.
+    ``losses.csv`` and ``checkpoint/`` while it lasts, ``weights.safetensors``, ``model.json`` and
+    ``losses.png`` at its end.
 
     Parameters
     ----------
@@ -110,6 +112,7 @@ def train_detector(
         )
         if processes.is_first:
             write_model(out, config, labelled.class_names, labelled.colors, model)
+            draw_losses(out)
             write_json(record | {"seconds": round(time.perf_counter() - started, 1)}, out / RECORD)
         processes.wait()
     return model.eval()

@@ -95,7 +95,7 @@ def test_usage__is_exit_code_2():
 
 def test_train__writes_the_folder_it_promises(trained, tiny):
     names = {path.name for path in trained.iterdir()}
-    assert names == {"run.json", "losses.csv", "checkpoint", "weights.safetensors", "model.json"}
+    assert names == {"run.json", "losses.csv", "losses.png", "checkpoint", "weights.safetensors", "model.json"}
     record = json.loads((trained / "run.json").read_text())
     assert record["command"] == "nucls train"
     assert record["hospitals"] == ["H1", "H2"]
@@ -120,7 +120,7 @@ def test_train__resumed_ends_with_the_same_bytes(trained, painted, tiny, tmp_pat
     result = command("train", painted, *options, "--resume")
     assert result.exit_code == 0, result.output
     assert "continued after update 1" in result.stderr
-    for name in ("weights.safetensors", "losses.csv", "model.json"):
+    for name in ("weights.safetensors", "losses.csv", "losses.png", "model.json"):
         assert (tmp_path / "model" / name).read_bytes() == (trained / name).read_bytes(), name
 
 
