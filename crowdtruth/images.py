@@ -14,7 +14,12 @@ IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 
 def read_image(folder: Path, name: str) -> Any:
-    """The RGB image at a path below a folder, as `on_white`.
+    """The RGB image at a path below a folder, as `on_white`; raises what `open_image` does."""
+    return on_white(open_image(folder, name))
+
+
+def open_image(folder: Path, name: str) -> Any:
+    """The image at a path below a folder as it is stored, decoded.
 
     Raises
     ------
@@ -36,7 +41,8 @@ def read_image(folder: Path, name: str) -> Any:
             with Image.open(path, formats=IMAGE_FORMATS) as image:
                 if image.width * image.height > PIXEL_LIMIT:
                     raise ValueError(f"{image.width} × {image.height} pixels; at most {PIXEL_LIMIT:,} are opened")
-                return on_white(image)
+                image.load()
+                return image
         except Image.DecompressionBombError as error:
             raise ValueError(f"more than {PIXEL_LIMIT:,} pixels") from error
         except (SyntaxError, EOFError, MemoryError) as error:  # Pillow's words for files that are broken

@@ -16,7 +16,7 @@ from crowdtruth.taxonomy import AMBIGUOUS, Taxonomy
 from nucls_model.evaluate.average_precision import Overlaps, overlaps_in_frames
 from nucls_model.evaluate.classification import Named, coarser_levels, group_named, naming_scores
 from nucls_model.evaluate.detection import class_detection_scores, objectness_scores
-from nucls_model.evaluate.inputs import AMBIGUOUS_CODE, CORNERS, Floats, Found, Nuclei, read_found, read_nuclei
+from nucls_model.evaluate.inputs import AMBIGUOUS_CODE, CORNERS, Codes, Floats, Found, Nuclei, read_found, read_nuclei
 from nucls_model.evaluate.intervals import count_rows, resampling_of
 from nucls_model.evaluate.outlines import outline_overlaps, outline_scores
 
@@ -78,7 +78,8 @@ def evaluate(
     taxonomy : whose coarser levels are scored too, if it has this level
     ranked_by : what orders detections where all classes are one
         ``"class"``, the probability of the label, for detectors that find a nucleus once as each class (rows 1 and 5 of
-        Table S5): those detections share one objectness, so the wrong class would rank as high as the right one.
+        Table S5): those detections share one objectness, so the wrong class would rank as high as the right one. Which
+        of them is matched then says nothing of the class, so a nucleus is named by the likeliest of its vector.
     resample : ``"fov"`` or ``"slide"``
     options : n_replicates, seed and others of `crowdtruth.resampling.bootstrap`
 
@@ -106,8 +107,10 @@ def evaluate(
     overlaps = overlaps_in_frames(found.boxes, found.fov, nuclei.boxes, nuclei.fov)
     match = _match(found, nuclei)
     iou, dice = outline_overlaps(found.outlines.iloc[match.row], nuclei.outlines.iloc[match.reference_row])
-    levels = _levels(found, nuclei, match, class_names=class_names, level=level, taxonomy=taxonomy)
-    score = found.objectness if ranked_by == "objectness" else found.class_score
+    score, named = found.objectness, found.label
+    if ranked_by == "class":
+        score, named = found.class_score, found.probabilities.argmax(axis=1)
+    levels = _levels(found, named, nuclei, match, class_names=class_names, level=level, taxonomy=taxonomy)
     tables = [
         objectness_scores(found, score, nuclei, overlaps, resampling),
         class_detection_scores(found, nuclei, overlaps, resampling, class_names=class_names, level=level),
@@ -115,7 +118,7 @@ def evaluate(
         outline_scores(found.fov[match.row], iou, dice, resampling),
         count_rows("", _counts(found, nuclei, match, iou)),
     ]
-    table = _nuclei(found, nuclei, match, overlaps, outline=(iou, dice), fovs=names, class_names=class_names)
+    table = _nuclei(found, named, nuclei, match, overlaps, outline=(iou, dice), fovs=names, class_names=class_names)
     return Evaluation(pd.concat(tables, ignore_index=True), table)
 
 
@@ -156,6 +159,7 @@ def _match(found: Found, nuclei: Nuclei) -> Matches:
 
 def _levels(
     found: Found,
+    named: Codes,
     nuclei: Nuclei,
     match: Matches,
     *,
@@ -163,13 +167,13 @@ def _levels(
     level: str,
     taxonomy: Taxonomy | None,
 ) -> list[Named]:
-    """The matched nuclei at the detector's level, and at those above it."""
+    """The matched nuclei at the detector's level, and at those above it; `named` (n_found,) are codes of classes."""
     own = Named(
         level,
         tuple(class_names),
         found.fov[match.row],
         nuclei.label[match.reference_row],
-        found.label[match.row],
+        named[match.row],
         found.probabilities[match.row],
     )
     if taxonomy is None or level not in ("raw", *taxonomy.levels):
@@ -195,6 +199,7 @@ def _counts(found: Found, nuclei: Nuclei, match: Matches, outline_iou: Floats) -
 
 def _nuclei(
     found: Found,
+    named: Codes,
     nuclei: Nuclei,
     match: Matches,
     overlaps: Overlaps,
@@ -209,7 +214,7 @@ def _nuclei(
     there["kind"] = np.where(nuclei.label == AMBIGUOUS_CODE, UNCLEAR, MISSED)
     at = match.reference_row
     there.loc[at, "kind"] = MATCHED
-    there.loc[at, "predicted"] = true_names[found.label[match.row]]
+    there.loc[at, "predicted"] = true_names[named[match.row]]
     for name, values in (
         ("objectness", found.objectness[match.row]),
         ("box_iou", match.iou),

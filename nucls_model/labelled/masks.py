@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crowdtruth.images import read_image
+from crowdtruth.images import open_image
 from crowdtruth.metrics import match_boxes
-from nucls_model.labelled.table import OUTLINE, SIZE_TOLERANCE, image_size
+from nucls_model.labelled.table import OUTLINE, SIZE_TOLERANCE, SMALLEST_FOV, image_size
 
 MIN_OVERLAP = 0.5
 """Least IOU of an object's box with the box of its instance in the mask."""
@@ -23,23 +23,33 @@ _KINDS = ("RGB", "RGBA", "P")
 
 
 def mask_problem(mask: Path, image: Path) -> str:
-    """Why a mask does not belong to its image, in words; empty where it does, or the image itself is no whole one."""
+    """Why a mask is of no use, in words; empty where it belongs to its image, or that one is no whole one."""
     size, other = image_size(image), image_size(mask, _KINDS)
-    if isinstance(size, str):
-        return ""
     if isinstance(other, str):
         return f"mask {other}"
+    if isinstance(size, str):
+        return ""
     if np.abs(np.subtract(size, other)).max() > SIZE_TOLERANCE:
         return f"its mask has {other[0]} × {other[1]} pixels, its image {size[0]} × {size[1]}"
     return ""
 
 
+def _channels(path: Path) -> NDArray[np.uint8]:
+    """The codes of a mask image, (height, width, 3); transparency would change them and means nothing here."""
+    return np.asarray(open_image(path.parent, path.name).convert("RGB"))
+
+
 def area_in_mask(path: Path) -> tuple[int, int, int, int] | None:
-    """The area of annotation in a mask image, xmin, ymin, xmax, ymax (half-open); None where the mask has none."""
-    is_area = np.asarray(read_image(path.parent, path.name))[..., 0] == _AREA_CODE
+    """The area of annotation in a mask image, xmin, ymin, xmax, ymax (half-open).
+
+    None where the mask has none, or one too small to be an FOV.
+    """
+    is_area = _channels(path)[..., 0] == _AREA_CODE
     if not is_area.any():
         return None
     rows, columns = np.flatnonzero(is_area.any(axis=1)), np.flatnonzero(is_area.any(axis=0))
+    if min(np.ptp(rows), np.ptp(columns)) + 1 < SMALLEST_FOV:
+        return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
@@ -56,7 +66,7 @@ def outlines_in_mask(path: Path, boxes: NDArray[np.float64]) -> pd.DataFrame:
     (n, 2) coords_x, coords_y
         Comma lists; empty where no instance overlaps the box with an IOU of `MIN_OVERLAP`.
     """
-    mask = np.asarray(read_image(path.parent, path.name)).astype(np.int64)
+    mask = _channels(path).astype(np.int64)
     instances = _instances(mask)
     outlines = pd.DataFrame("", index=range(len(boxes)), columns=OUTLINE)
     if not instances or not len(boxes):

@@ -41,6 +41,11 @@ class Found:
     ambiguous: NDArray[np.float64]  # (n,)
     outlines: list[NDArray[np.float64]]  # n of (n_points, 2) in pixels of the view
 
+    @property
+    def class_score(self) -> NDArray[np.float64]:
+        """The probability of each object's label, beside background and AMBIGUOUS: (n,)."""
+        return (self.objectness - self.ambiguous) * self.probabilities[np.arange(len(self.label)), self.label]
+
 
 @dataclass
 class Counts:

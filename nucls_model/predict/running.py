@@ -161,7 +161,8 @@ def _predict(
             for piece in track(pieces, f"tiles of {view.name}", n_tiles) if is_alone else pieces:
                 for found in find_objects(detect, piece, (view.width, view.height), tiling, counts):
                     rows = as_rows(found)
-                    corners.append((rows[list(CORNERS)].to_numpy(), found.objectness, found.claim, found.label))
+                    score = found.objectness if tiling.is_class_agnostic else found.class_score
+                    corners.append((rows[list(CORNERS)].to_numpy(), score, found.claim, found.label))
                     put(rows)
         stays = _merged(corners, tiling)
         for rows in unspooled(file, stays):
@@ -194,9 +195,9 @@ def _merged(corners: Sequence[_Corners], tiling: Tiling) -> NDArray[np.bool_]:
     """Which objects stay, tile after tile: each once over all seams."""
     if not corners:
         return np.zeros(0, dtype=np.bool_)
-    boxes, objectness, claim, label = (np.concatenate(parts) for parts in zip(*corners, strict=True))
+    boxes, score, claim, label = (np.concatenate(parts) for parts in zip(*corners, strict=True))
     groups = np.zeros_like(label) if tiling.is_class_agnostic else label
-    return keep_once(boxes, objectness, claim, groups, iou=tiling.nms_iou)
+    return keep_once(boxes, score, claim, groups, iou=tiling.nms_iou)
 
 
 def _tell(name: str, counts: Counts, tiling: Tiling) -> None:

@@ -8,7 +8,7 @@ from crowdtruth.boxes import overlapping_pairs
 
 def keep_once(
     boxes: NDArray[np.float64],
-    objectness: NDArray[np.float64],
+    score: NDArray[np.float64],
     claim: NDArray[np.int8],
     groups: NDArray[np.int64],
     *,
@@ -16,14 +16,15 @@ def keep_once(
 ) -> NDArray[np.bool_]:
     """Which objects stay: those that overlap no better one by more than `iou`, better ones first.
 
-    Objects at home in their tile go before those in reserve, then higher objectness, then smaller corners; so the
+    Objects at home in their tile go before those in reserve, then a higher score, then smaller corners; so the
     order in which tiles were looked at changes nothing.
 
     Parameters
     ----------
     boxes : (n, 4)
         Corners in pixels of the whole image.
-    objectness : (n,)
+    score : (n,)
+        Objectness, or the probability of the label where each class has an NMS of its own.
     claim : (n,)
         What `tiles.claims` says; higher goes first.
     groups : (n,)
@@ -43,7 +44,7 @@ def keep_once(
     first, second, overlap = overlapping_pairs(boxes, min_iou=iou)
     conflict = (overlap > iou) & (groups[first] == groups[second])
     rank = np.empty(len(boxes), np.int64)
-    rank[np.lexsort((*boxes.T[::-1], -objectness, -claim))] = np.arange(len(boxes))
+    rank[np.lexsort((*boxes.T[::-1], -score, -claim))] = np.arange(len(boxes))
     pairs = np.stack([first, second])[:, conflict]
     better = np.where(rank[pairs[0]] < rank[pairs[1]], pairs, pairs[::-1])  # (2, n_pairs): winner, loser
     stays = np.ones(len(boxes), dtype=np.bool_)

@@ -17,6 +17,9 @@ import numpy as np
 from crowdtruth.images import on_white
 from nucls_model.predict.images import INSTALL, Pixels, Source, check_size
 
+_OTHER_COLOURS = (3, 5)  # TIFF's PhotometricInterpretation: palette, CMYK; Pillow converts them
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # TIFF's ExtraSamples: colours are multiplied by the opacity already, or not
+_ALPHA = (_ASSOCIATED, _UNASSOCIATED)
 _LEAST_MPP, _LARGEST_MPP = 0.02, 20.0  # µm per pixel of a microscope; 72 dpi would be 353
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF's ResolutionUnit: inch, centimetre
 _OME_SIZE = re.compile(r'PhysicalSizeX="([0-9.eE+-]{1,32})"')
@@ -94,16 +97,17 @@ def _plausible(mpp: float | None) -> float | None:
 
 
 def has_codec(path: Path) -> bool:
-    """Whether tifffile can decode the parts of a TIFF file; true of what `open_tiff` refuses for other reasons."""
+    """Whether tifffile gives the parts of a TIFF file as grey or RGB; true of what `open_tiff` refuses otherwise."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first
-            compression, predictor = page.compression, page.predictor
+            compression, predictor, photometric = page.compression, page.predictor, page.photometric
     except Exception:  # what a damaged file raises is anything; open_tiff tells of it
         return True
-    return compression in tifffile.TIFF.DECOMPRESSORS and predictor in tifffile.TIFF.UNPREDICTORS
+    is_decoded = compression in tifffile.TIFF.DECOMPRESSORS and predictor in tifffile.TIFF.UNPREDICTORS
+    return is_decoded and photometric not in _OTHER_COLOURS
 
 
 @contextmanager
@@ -216,9 +220,19 @@ def _read_page(page: Any, read_segment: Any, box: tuple[int, int, int, int]) -> 
             top, left = row * height, column * width
             y0, x0 = max(ymin, top), max(xmin, left)
             y1, x1 = min(ymax, top + segment.shape[0]), min(xmax, left + segment.shape[1])
-            part = segment[y0 - top : y1 - top, x0 - left : x1 - left, :3]  # grey is repeated by the assignment
-            found[y0 - ymin : y1 - ymin, x0 - xmin : x1 - xmin] = part
+            part = segment[y0 - top : y1 - top, x0 - left : x1 - left]
+            found[y0 - ymin : y1 - ymin, x0 - xmin : x1 - xmin] = _over_white(part, page)  # grey is repeated
     return 255 - found if page.photometric == 0 else found
+
+
+def _over_white(part: Any, page: Any) -> Any:
+    """Pixels (height, width, 1 or 3) of a part with 1, 3 or 4 channels; where a fourth says so, white shows through."""
+    if part.shape[2] < 4 or not page.extrasamples or page.extrasamples[0] not in _ALPHA:
+        return part[..., :3]
+    colour, alpha = part[..., :3].astype(np.uint16), part[..., 3:].astype(np.uint16)
+    if page.extrasamples[0] == _UNASSOCIATED:
+        colour = (colour * alpha + 127) // 255
+    return np.minimum(colour + 255 - alpha, 255).astype(np.uint8)
 
 
 def _tiff_mpp(file: Any, page: Any) -> float | None:

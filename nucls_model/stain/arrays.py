@@ -69,6 +69,7 @@ def stain_matrix(image: ArrayLike) -> Floats | None:
     True
     """
     density = optical_density(image).reshape(-1, 3)
+    density = density[~_is_black(density)]
     plane = _principal_plane(density)
     flat = density @ plane  # (n_pixels, 2)
     flat = flat[np.hypot(*flat.T) > MIN_DENSITY]
@@ -80,6 +81,11 @@ def stain_matrix(image: ArrayLike) -> Floats | None:
         return None
     stains = plane @ np.array([[np.cos(low), np.cos(high)], [np.sin(low), np.sin(high)]])  # (3, 2), unit columns
     return np.ascontiguousarray(stains[:, ::-1]) if stains[0, 0] < stains[0, 1] else stains
+
+
+def _is_black(density: Floats) -> NDArray[np.bool_]:
+    """Pixels (..., 3) without any light: padding, and no stain."""
+    return (density >= np.log(WHITE)).all(axis=-1)
 
 
 def _principal_plane(density: Floats) -> Floats:
@@ -119,7 +125,7 @@ def normalise(image: ArrayLike, target: StainTarget = TARGET) -> NDArray[np.uint
     Returns
     -------
     (height, width, 3)
-        The image itself where its stains cannot be told (`stain_matrix` is None).
+        The image itself where its stains cannot be told (`stain_matrix` is None). Black stays black.
 
     Examples
     --------
@@ -130,8 +136,10 @@ def normalise(image: ArrayLike, target: StainTarget = TARGET) -> NDArray[np.uint
     if stains is None:
         return _bytes(np.asarray(image, dtype=np.float64))
     found = amounts(image, stains)
-    scaled = found * _ratio(np.array(target.strong), _strongest(found))
-    return _bytes(WHITE * np.exp(-scaled @ np.array(target.stains).T))
+    scaled = found * _ratio(np.array(target.strong), _strongest(image, stains))
+    normal = WHITE * np.exp(-scaled @ np.array(target.stains).T)
+    normal[_is_black(optical_density(image))] = 0.0
+    return _bytes(normal)
 
 
 def target_of(image: ArrayLike) -> StainTarget | None:
@@ -151,13 +159,16 @@ def target_of(image: ArrayLike) -> StainTarget | None:
     if stains is None:
         return None
     red, green, blue = ((float(h), float(e)) for h, e in stains)
-    haematoxylin, eosin = _strongest(amounts(image, stains))
+    haematoxylin, eosin = _strongest(image, stains)
     return StainTarget((red, green, blue), (float(haematoxylin), float(eosin)))
 
 
-def _strongest(found: Floats) -> Floats:
-    """The amount (2,) of each stain that stands for its strongest: found (height, width, 2)."""
-    return np.sort(found.reshape(-1, 2), axis=0)[_place(STRONG, found[..., 0].size)]
+def _strongest(image: ArrayLike, stains: Floats) -> Floats:
+    """The amount (2,) of each stain that stands for its strongest, among the stained pixels."""
+    density = optical_density(image).reshape(-1, 3)
+    density = density[~_is_black(density) & (np.linalg.norm(density, axis=1) > MIN_DENSITY)]
+    found = np.sort(density @ np.linalg.pinv(stains).T, axis=0)
+    return found[_place(STRONG, len(found))]
 
 
 def _ratio(wanted: Floats, strong: Floats) -> Floats:

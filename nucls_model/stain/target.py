@@ -15,7 +15,8 @@ EXTREME = 0.01
 """Share of the stained pixels beyond each of the two stains' directions."""
 
 STRONG = 0.99
-"""Quantile of a stain's amount that stands for its strongest, robustly."""
+"""Quantile of a stain's amount among the stained pixels that stands for its strongest, robustly. Among all pixels, also
+those of glass, an image with little tissue would have none."""
 
 MIN_STAINED = 100
 """Fewer stained pixels say nothing about the stains."""

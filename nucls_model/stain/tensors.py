@@ -1,5 +1,7 @@
 """Macenko's stain separation in torch, for images of fractions (3, height, width); the maths of `arrays`."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,6 +47,7 @@ def stain_matrix(image: Tensor) -> Tensor | None:
     True
     """
     density = optical_density(image).flatten(1)  # (3, n_pixels)
+    density = density[:, ~_is_black(density)]
     plane = _principal_plane(density)
     flat = plane.T @ density  # (2, n_pixels)
     flat = flat[:, torch.hypot(flat[0], flat[1]) > MIN_DENSITY]
@@ -58,6 +61,11 @@ def stain_matrix(image: Tensor) -> Tensor | None:
     extremes = torch.stack([low, high])
     stains = plane @ torch.stack([extremes.cos(), extremes.sin()])  # (3, 2)
     return stains.flip(1) if stains[0, 0] < stains[0, 1] else stains
+
+
+def _is_black(density: Tensor) -> Tensor:
+    """Pixels (3, ...) without any light: padding, and no stain. As `arrays`, to the rounding of single precision."""
+    return (density >= math.log(WHITE) - 1e-5).all(dim=0)
 
 
 def _principal_plane(density: Tensor) -> Tensor:
@@ -95,12 +103,14 @@ def normalise(image: Tensor, target: StainTarget = TARGET) -> Tensor:
     stains = stain_matrix(image)
     if stains is None:
         return image
-    found = amounts(image, stains).flatten(1)  # (2, n_pixels)
-    strong = _quantile(found, STRONG)
+    density = optical_density(image).flatten(1)  # (3, n_pixels)
+    is_black = _is_black(density)
+    found = torch.linalg.pinv(stains) @ density  # (2, n_pixels)
+    strong = _quantile(found[:, ~is_black & (torch.linalg.norm(density, dim=0) > MIN_DENSITY)], STRONG)
     wanted = torch.tensor(target.strong).to(found)
     ratio = torch.where(strong > 0, wanted / strong, torch.ones_like(strong))
     density = torch.tensor(target.stains).to(found) @ (found * ratio[:, None])
-    return (-density).exp().clamp(0, 1).view_as(image)
+    return ((-density).exp().clamp(0, 1) * ~is_black).view_as(image)
 
 
 def augment(image: Tensor, alpha: Tensor) -> Tensor:

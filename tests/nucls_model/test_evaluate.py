@@ -151,6 +151,26 @@ def test_evaluate__ranks_doubles_of_a_nucleus_by_their_class():
     assert areas[1] == 1.0  # .72 and .64 before .18 and .16
 
 
+def test_evaluate__names_doubles_of_a_nucleus_by_their_vector():
+    """Two nuclei, each found as both classes; the box of the wrong class fits better."""
+    true = {"fov": "f", "ymin": 0, "ymax": 20}
+    truth = pd.DataFrame(
+        [true | {"xmin": x, "xmax": x + 20, "label": name} for x, name in ((0, "sTIL"), (50, "tumor"))]
+    )
+    found = pd.DataFrame(
+        [
+            true | {"xmin": x + shift, "xmax": x + 20 + shift, "label": name, "objectness": 0.9, "p_ambiguous": 0.0}
+            | {"prob_sTIL": 0.8 if x == 0 else 0.2, "prob_tumor": 0.2 if x == 0 else 0.8}
+            for x in (0, 50)
+            for name, shift in (("sTIL", 2 * (x == 0)), ("tumor", 2 * (x == 50)))
+        ]
+    )  # fmt: skip
+    scores = evaluate(truth, found, ["sTIL", "tumor"], fovs=pd.DataFrame({"fov": ["f"]}), ranked_by="class")
+    assert value(scores, "accuracy", "main") == 1.0
+    assert scores.nuclei["predicted"].tolist()[:2] == ["sTIL", "tumor"]
+    assert set(scores.nuclei["box_iou"].dropna()) == {1.0}
+
+
 def test_evaluate__mean_over_classes_leaves_out_those_without_a_nucleus(tables):
     truth, predictions, fovs = tables
     absent = CLASSES[1]

@@ -10,6 +10,7 @@ from PIL import Image
 from nucls_model.dataset import FovDataset
 from nucls_model.labelled import LabelledFovs, read_nucls_folder
 from nucls_model.labelled.areas import cut_to_areas
+from tests.nucls_model.labelled_cases import write_fov
 
 AREA = (10, 20, 74, 84)
 
@@ -83,3 +84,40 @@ def test_read_nucls_folder__shows_the_annotated_area_of_real_fovs(data_dir: Path
     assert (edge["xmax"] <= edge["width"]).all()
     assert (edge["ymax"] <= edge["height"]).all()
     assert any("2 FOVs have no mask" in note for note in found.notes)
+
+
+def write_mask(folder: Path, stem: str, area: tuple[int, int, int, int], alpha: int | None = None) -> None:
+    """A mask of 64 × 64 pixels whose annotated area is xmin, ymin, xmax, ymax."""
+    xmin, ymin, xmax, ymax = area
+    mask = np.zeros((64, 64, 3 + (alpha is not None)), np.uint8)
+    mask[ymin:ymax, xmin:xmax, :3] = 253, 1, 2
+    mask[..., 3:] = alpha or 0
+    (folder / "mask").mkdir(exist_ok=True)
+    Image.fromarray(mask).save(folder / "mask" / f"{stem}.png")
+
+
+@pytest.mark.parametrize("alpha", [None, 255, 128, 0])
+def test_read_nucls_folder__cuts_to_the_area_whatever_a_mask_says_of_opacity(tmp_path: Path, alpha: int | None) -> None:
+    write_mask(tmp_path, write_fov(tmp_path), (4, 2, 60, 50), alpha)
+    found = read_nucls_folder(tmp_path)
+    assert found.fovs[["left", "top", "width", "height"]].to_numpy().tolist() == [[4, 2, 56, 48]]
+    assert boxes_of(found)[0] == [1, 3, 21, 28]
+
+
+def test_read_nucls_folder__says_of_an_area_too_small_that_the_image_is_taken(tmp_path: Path) -> None:
+    write_mask(tmp_path, write_fov(tmp_path), (0, 0, 64, 31))
+    found = read_nucls_folder(tmp_path)
+    assert found.fovs["height"].tolist() == [64]
+    assert any("1 FOVs have no mask that shows the area" in note for note in found.notes)
+
+
+def test_read_nucls_folder__leaves_out_an_fov_of_which_all_is_broken(tmp_path: Path) -> None:
+    broken = write_fov(tmp_path, 0)
+    write_fov(tmp_path, 1)
+    write_mask(tmp_path, broken, (0, 0, 64, 64))
+    mask = tmp_path / "mask" / f"{broken}.png"
+    mask.write_bytes(mask.read_bytes()[:-20])
+    (tmp_path / "rgb" / f"{broken}.png").unlink()
+    found = read_nucls_folder(tmp_path)
+    assert len(found.fovs) == 1
+    assert any("is left out" in note and "mask" in note for note in found.notes)

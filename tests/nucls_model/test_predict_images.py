@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from crowdtruth.images import read_image
 from crowdtruth.parallel import Silent, reporting_to
 from nucls_model.predict import images as images_file
 from nucls_model.predict.images import Source, open_image
@@ -72,6 +73,32 @@ def test_open_image__shows_white_through_what_is_transparent(tmp_path):
     with open_image(tmp_path / "a.png") as source:
         found = source.read(0, 0, 0, 3, 2)
     np.testing.assert_array_equal(found, [[[10, 20, 30]] * 3, [[255] * 3] * 3])
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
+def test_open_tiff__shows_white_through_what_is_transparent(tmp_path, kind):
+    pixels = np.zeros((32, 32, 4), np.uint8)
+    pixels[..., :3], pixels[:16, :, 3] = (10, 20, 30), 255
+    pixels[20:, :, 3] = 51
+    if kind == "assocalpha":
+        pixels[..., :3] = pixels[..., :3] * (pixels[..., 3:] / 255).round(2)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, rowsperstrip=16, photometric="rgb", extrasamples=[kind])
+    with open_image(tmp_path / "a.tif") as source:
+        found = source.read(0, 0, 0, 32, 32)
+    assert (found[:16] == (10, 20, 30)).all()
+    if kind == "unspecified":  # a fourth channel of who knows what
+        assert (found[16:] == (10, 20, 30)).all()
+    else:
+        assert (found[16:20] == 255).all()
+        np.testing.assert_allclose(found[20:], np.broadcast_to([206, 208, 210], (12, 32, 3)), atol=1)
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK"])
+def test_open_image__other_colours_of_tiff_are_those_that_training_sees(tmp_path, mode):
+    image = Image.fromarray(noise(40, 30)).convert(mode)
+    image.save(tmp_path / "a.tif")
+    with open_image(tmp_path / "a.tif") as source:
+        np.testing.assert_array_equal(source.read(0, 0, 0, 40, 30), np.asarray(read_image(tmp_path, "a.tif")))
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzma"])

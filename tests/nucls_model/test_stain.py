@@ -99,6 +99,27 @@ def test_augment__multiplies_the_amounts() -> None:
     torch.testing.assert_close(after[:, is_open], before[:, is_open] * alpha[:, None], atol=2e-3, rtol=0)
 
 
+def test_normalise__little_tissue_looks_as_it_does_without_the_glass() -> None:
+    tissue = painted(HAEMATOXYLIN_EOSIN, side=60)
+    glass = np.random.default_rng(0).integers(252, 256, (800, 800, 3)).astype(np.uint8)
+    glass[100:160, 200:260] = tissue
+    alone, within = arrays.normalise(tissue), arrays.normalise(glass)[100:160, 200:260]
+    np.testing.assert_allclose(within.astype(float), alone, atol=12)
+    assert np.median(arrays.normalise(glass)[:90]) > 245
+    np.testing.assert_allclose(as_bytes(tensors.normalise(as_tensor(glass))), arrays.normalise(glass), atol=1.1)
+    assert np.allclose(arrays.target_of(glass).strong, arrays.target_of(tissue).strong, rtol=0.05)
+
+
+def test_normalise__black_padding_says_nothing_and_stays_black() -> None:
+    image = painted(HAEMATOXYLIN_EOSIN)
+    padded = np.zeros((image.shape[0], image.shape[1] + 30, 3), np.uint8)
+    padded[:, 30:] = image
+    for normal in (arrays.normalise(padded), as_bytes(tensors.normalise(as_tensor(padded)))):
+        assert not normal[:, :30].any()
+        np.testing.assert_allclose(normal[:, 30:], arrays.normalise(image), atol=1.1)
+    np.testing.assert_array_equal(arrays.augment(padded, [1.4, 0.7])[:, 30:], arrays.augment(image, [1.4, 0.7]))
+
+
 def test_augment__by_one_changes_nothing() -> None:
     image = as_tensor(painted(HAEMATOXYLIN_EOSIN))
     assert torch.equal(tensors.augment(image, torch.ones(2)), image)
