@@ -19,6 +19,14 @@ def test_roi_pool__keeps_half_floats_half(dtype: torch.dtype) -> None:
     )  # 512 boxes of 14 × 14 × 512 take 103 MB, not 206
 
 
+def test_roi_pool__reads_the_map_where_a_box_lies_without_half_a_cell_of_shift() -> None:
+    x = 8.0 * torch.arange(12).expand(1, 1, 10, 12)  # convolutions with odd kernels centre cell i on pixel 8 i
+    y = 8.0 * torch.arange(10)[:, None].expand(1, 1, 10, 12)
+    pooled = RoiPool(4, 8)(torch.cat([x, y], dim=1), torch.tensor([[16.0, 24, 48, 40]]), torch.tensor([0]))
+    assert pooled[0, 0, 0].tolist() == pytest.approx([20, 28, 36, 44])
+    assert pooled[0, 1, :, 0].tolist() == pytest.approx([26, 30, 34, 38])
+
+
 def test_heads__say_in_float32_what_they_compute_in_half_floats() -> None:
     pool = RoiPool(4, 8)
     with torch.autocast("cpu", torch.bfloat16):

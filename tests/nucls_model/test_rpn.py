@@ -1,5 +1,8 @@
 """Region proposals: which prior boxes learn what, and which boxes are proposed."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -58,6 +61,15 @@ def test_propose__stays_inside_the_image_not_its_padding() -> None:
     assert (proposals[:, 3] <= 40).all()
 
 
+def test_propose__moves_and_sizes_a_prior_box_as_its_encoding_says() -> None:
+    rpn = network()
+    said = scores(rpn)
+    likeliest = (said.boxes == torch.tensor(OBJECT)).all(dim=1)
+    said.logits[0, likeliest] = 20.0
+    said.encoded[0, likeliest] = torch.tensor([0.5, -0.25, math.log(1.5), math.log(0.5)])  # of a side of 16
+    assert rpn.propose(said, [(64, 64)])[0][0].tolist() == pytest.approx([20, 16, 44, 24])
+
+
 def test_propose__gives_at_most_as_many_as_asked() -> None:
     rpn = network(post_nms=5)
     assert len(rpn.propose(scores(rpn), [(64, 64)])[0]) == 5
@@ -68,6 +80,14 @@ def test_losses__of_right_answers_are_nothing() -> None:
     said = scores(rpn, -20.0)
     said.logits[0, (said.boxes == torch.tensor(OBJECT)).all(dim=1)] = 20.0
     assert losses(rpn, said, target()) == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_losses__of_a_moved_object_teach_the_way_from_its_prior_box() -> None:
+    rpn, moved = network(), [18.0, 16.0, 34.0, 32.0]
+    truth, said = replace(target(), boxes=torch.tensor([moved])), scores(rpn)
+    assert losses(rpn, said, truth)[1] > 0
+    said.encoded[0, (said.boxes == torch.tensor(OBJECT)).all(dim=1), 0] = 2 / 16
+    assert losses(rpn, said, truth)[1] == pytest.approx(0, abs=1e-6)
 
 
 def test_losses__weigh_an_object_by_its_probability_to_exist() -> None:
