@@ -1,5 +1,6 @@
 """The paper's tables and figures of detectors: made from evaluations, the printed values beside them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,12 @@ def test_figs10__has_means_of_losses_and_scores_on_the_way(evaluations) -> None:
     assert first == pytest.approx((50 / np.arange(1, 26)).mean())
     of_fold = rows["scores"][(rows["scores"].fold == "2") & (rows["scores"].trained_on == "corrected")]
     assert set(of_fold["updates"]) == {8000, 16_000}
+
+
+def test_figs10__shows_no_losses_of_other_configurations(evaluations) -> None:
+    other = evaluations.losses.assign(configuration="4", fold="9", total=1e6)
+    mixed = replace(evaluations, losses=pd.concat([evaluations.losses, other]))
+    assert pick_progress(mixed)["losses"].equals(pick_progress(evaluations)["losses"])
 
 
 def test_figs11__sums_the_folds_but_the_first(folder: Path, evaluations) -> None:

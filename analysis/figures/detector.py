@@ -85,7 +85,7 @@ def draw_objects(rows: Rows) -> Figure:
 
 def pick_progress(evaluations: Evaluations) -> dict[str, pd.DataFrame]:
     """Means of the losses over 25 updates, and scores of the final model as far as it was trained. (Figure S10)"""
-    losses = evaluations.losses
+    losses = evaluations.losses[is_configuration(evaluations.losses) & is_scale(evaluations.losses)]
     rows = {"scores": _scores_of(evaluations)}
     if losses.empty:
         return rows

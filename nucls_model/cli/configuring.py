@@ -1,7 +1,7 @@
 """Settings of a model from a row of Table S5, a TOML file and flags; the later win."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -11,6 +11,11 @@ from nucls_model.config import CONFIGURATIONS, NuclsConfig
 from nucls_model.settings import check_settings
 
 DEFAULT = "3"
+_FREE = {
+    *("backbone", "scale_factor", "scale_jitter", "crop_size", "batch_size", "learning_rate", "momentum"),
+    *("weight_decay", "detector_updates", "classifier_updates"),
+}
+"""Settings that may differ within a row of Table S5."""
 _ROW = "configuration"  # the key of a TOML file that names the row of Table S5 it begins with
 
 
@@ -43,6 +48,21 @@ def make_config(source: str | None = None, flags: Mapping[str, Any] | None = Non
     config = NuclsConfig(**{name: _typed(name, value, hints[name]) for name, value in merged.items()})
     check_settings(config)
     return row, config
+
+
+def name_of_row(row: str, config: NuclsConfig) -> str:
+    """The row of Table S5 that settings are of, or what they began with: ``3``, or ``3, changed``.
+
+    Other backbones, scales and trainings of a row are still of it; Tables S3 and S6 compare them.
+
+    Examples
+    --------
+    >>> name_of_row("3", NuclsConfig(backbone="resnet34", crop_size=128)), name_of_row("3", NuclsConfig(stages=3))
+    ('3', '3, changed')
+    """
+    known = asdict(NuclsConfig()) | CONFIGURATIONS.get(row, {})
+    changed = [name for name, value in asdict(config).items() if name not in _FREE and value != known[name]]
+    return f"{row}, changed" if changed else row
 
 
 def _read_source(source: str) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A detector on labelled FOVs: its predictions, its scores, and those in a few lines of text."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from crowdtruth.files import read_table
 from crowdtruth.parallel import say
 from crowdtruth.problems import quoted
 from crowdtruth.taxonomy import Taxonomy, load_taxonomy
+from nucls_model.cli.configuring import name_of_row
 from nucls_model.dataset import FovDataset
 from nucls_model.evaluate import Trial, evaluate, write_evaluation
 from nucls_model.labelled import LabelledFovs
@@ -23,6 +25,7 @@ from nucls_model.labelled.table import image_size
 from nucls_model.overlay import Scene, write_pages
 from nucls_model.predict import predict_images, tiling_for
 from nucls_model.train.folders import read_training_record
+from nucls_model.train.log import LOSSES
 from nucls_model.weights import ModelRecord
 
 _TILE, _OVERLAP = 1024, 128  # pixels; the FOVs of the published set are smaller, and seen whole as in the paper
@@ -41,8 +44,13 @@ _SHOWN = {
 }
 
 
-def trial_of(model: Path, record: ModelRecord, fovs: pd.DataFrame, *, fold: int | None, tested_on: str) -> Trial:
-    """Which detector is tested on what; FOVs that it was trained on are told."""
+def trial_of(
+    model: Path, record: ModelRecord, fovs: pd.DataFrame, *, fold: int | None, trained_on: str | None, tested_on: str
+) -> Trial:
+    """Which detector is tested on what; FOVs that it was trained on are told.
+
+    Without a word for what it was `trained_on`, it is the targets of a result folder, or corrected labels.
+    """
     training = read_training_record(model)
     origin = training.get("labels", {})
     seen = fovs["fov"].isin(training.get("training", {}).get("fovs", []))
@@ -51,10 +59,10 @@ def trial_of(model: Path, record: ModelRecord, fovs: pd.DataFrame, *, fold: int 
     config = record.config
     return Trial(
         fold="" if fold is None else str(fold),
-        configuration=str(origin.get("configuration", "")),
+        configuration=name_of_row(str(origin["configuration"]), config) if "configuration" in origin else "",
         backbone=config.backbone,
         scale_factor=config.scale_factor,
-        trained_on=str(origin.get("targets") or "corrected") if origin else "",
+        trained_on=trained_on or (str(origin.get("targets") or "corrected") if origin else ""),
         tested_on=tested_on,
         hospitals=",".join(sorted(set(fovs["hospital"]) - {""})),
         updates=config.detector_updates,
@@ -123,6 +131,12 @@ def evaluate_detector(
     )
     write_evaluation(out, scores, trial)
     return scores.metrics
+
+
+def copy_losses(model: Path, out: Path) -> None:
+    """The losses of a detector's training beside its scores: ``losses.csv``, for figures of both."""
+    if (model / LOSSES).is_file():
+        shutil.copyfile(model / LOSSES, out / LOSSES)
 
 
 def _images_of(labelled: LabelledFovs, places: Sequence[int], folder: Path) -> dict[str, Path]:

@@ -37,27 +37,27 @@ def normalise(
     from crowdtruth.files import atomic_write
     from crowdtruth.parallel import say, track
     from crowdtruth.problems import quoted
-    from nucls_model.cli.folders import named_images, open_out
+    from nucls_model.cli.folders import named_images, results_in
     from nucls_model.predict.images import check_image, read_whole
     from nucls_model.stain import TARGET, arrays
 
     named = named_images(images)
     for path in images:
         check_image(path)
-    if out.resolve() in {path.resolve().parent for path in images}:
+    if out.resolve() in {path.resolve().parent for path in (*images, *([target] if target else []))}:
         raise ValueError(f"--out {out} is the folder of an image; results are never written into what is read")
     wanted = TARGET if target is None else arrays.target_of(read_whole(target, PIXEL_LIMIT))
     if wanted is None:
         raise ValueError(f"--target {target} has no two stains that can be told apart")
-    open_out(out, "nucls normalise")
     unchanged = []
-    for name, path in track(named.items(), "normalising images", len(named)):
-        pixels = read_whole(path, PIXEL_LIMIT)
-        alike = arrays.normalise(pixels, wanted)
-        if np.array_equal(alike, pixels):
-            unchanged.append(name)
-        with atomic_write(out / f"{name}.png") as handle:
-            Image.fromarray(alike).save(handle, "PNG")
+    with results_in(out, "nucls normalise") as folder:
+        for name, path in track(named.items(), "normalising images", len(named)):
+            pixels = read_whole(path, PIXEL_LIMIT)
+            alike = arrays.normalise(pixels, wanted)
+            if np.array_equal(alike, pixels):
+                unchanged.append(name)
+            with atomic_write(folder / f"{name}.png") as handle:
+                Image.fromarray(alike).save(handle, "PNG")
     if unchanged:
         say(f"{len(unchanged):,} without two stains that can be told apart stay as they are: {quoted(unchanged)}")
     typer.echo(f"{len(images):,} images\nwritten: {out}")

@@ -23,6 +23,10 @@ def evaluate(
     replicates: Replicates = None,
     seed: Seed = 0,
     pictures: Annotated[int, typer.Option(min=0, help="FOVs to draw with what was found in them.")] = 4,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(help="What metrics.csv calls the labels that were learned from, such as uncorrected."),
+    ] = None,
     tested_on: Annotated[str, typer.Option(help="What metrics.csv calls these labels, such as P-truth.")] = "",
     **options: Any,
 ) -> None:
@@ -37,8 +41,8 @@ def evaluate(
         nucls evaluate model nucls_fovs --out scores --hospitals AR,BH --resample slide
     """
     from nucls_model.cli.choosing import chosen_places
-    from nucls_model.cli.folders import open_out, read_labels
-    from nucls_model.cli.judging import describe_scores, draw_fovs, evaluate_detector, trial_of
+    from nucls_model.cli.folders import read_labels, results_in
+    from nucls_model.cli.judging import copy_losses, describe_scores, draw_fovs, evaluate_detector, trial_of
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
 
@@ -48,23 +52,23 @@ def evaluate(
     detector, record = read_model(model, device=where)
     labelled, _ = read_labels(labels, record.config.class_level, **{name: options[name] for name in LABELS})
     places = chosen_places(labelled.fovs, "test", **{name: options[name] for name in FOVS})
-    open_out(out, "nucls evaluate", model, labels, options["images"], options["splits"])
-    trial = trial_of(model, record, labelled.fovs.iloc[places], fold=options["fold"], tested_on=tested_on)
-    metrics = evaluate_detector(
-        detector,
-        record,
-        labelled,
-        places,
-        out,
-        trial=trial,
-        device=where,
-        resample=resample,
-        n_replicates=replicates,
-        seed=seed,
-    )
-    pages = draw_fovs(labelled, places, out, n_drawn=pictures)
-    for page in set(out.glob("page_[0-9][0-9].png")) - set(pages):
-        page.unlink()  # of an earlier evaluation in the same folder, which is no more
+    with results_in(out, "nucls evaluate", model, labels, options["images"], options["splits"]) as folder:
+        fovs = labelled.fovs.iloc[places]
+        trial = trial_of(model, record, fovs, fold=options["fold"], trained_on=trained_on, tested_on=tested_on)
+        metrics = evaluate_detector(
+            detector,
+            record,
+            labelled,
+            places,
+            folder,
+            trial=trial,
+            device=where,
+            resample=resample,
+            n_replicates=replicates,
+            seed=seed,
+        )
+        draw_fovs(labelled, places, folder, n_drawn=pictures)
+        copy_losses(model, folder)
     typer.echo(describe_scores(metrics, record.config.class_level))
     typer.echo(f"written: {out}")
 
@@ -98,8 +102,8 @@ def predict(
 
         nucls predict model tiles/*.png --out found --mpp 0.25
     """
-    from nucls_model.cli.folders import named_images, open_out
-    from nucls_model.predict import FORMATS, predict_images, remove_older, tiling_for
+    from nucls_model.cli.folders import named_images, results_in
+    from nucls_model.predict import FORMATS, predict_images, tiling_for
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
 
@@ -107,19 +111,18 @@ def predict(
     where = device_named(device)
     detector, record = read_model(model, device=where)
     tiling = tiling_for(record.config, tile=tile, overlap=overlap)
-    open_out(out, "nucls predict", model)
-    n_found = predict_images(
-        detector.detect,
-        named,
-        out,
-        class_names=record.class_names,
-        colors=record.colors,
-        tiling=tiling,
-        formats=tuple(formats or FORMATS),
-        mpp=model_mpp,
-        source_mpp=mpp,
-        level=level,
-        device=where,
-    )
-    remove_older(out, formats or FORMATS, n_found)
+    with results_in(out, "nucls predict", model) as folder:
+        n_found = predict_images(
+            detector.detect,
+            named,
+            folder,
+            class_names=record.class_names,
+            colors=record.colors,
+            tiling=tiling,
+            formats=tuple(formats or FORMATS),
+            mpp=model_mpp,
+            source_mpp=mpp,
+            level=level,
+            device=where,
+        )
     typer.echo(f"{sum(n_found.values()):,} nuclei in {len(n_found):,} images\nwritten: {out}")

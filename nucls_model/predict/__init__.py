@@ -2,7 +2,7 @@
 
 from nucls_model.predict.images import PIXEL_LIMIT, Source, open_image
 from nucls_model.predict.outlines import outline_of
-from nucls_model.predict.outputs import FORMATS, remove_older
+from nucls_model.predict.outputs import FORMATS
 from nucls_model.predict.running import predict_images
 from nucls_model.predict.tiles import Tile, Tiling, make_tiles, tiling_for
 from nucls_model.predict.views import View, make_view
@@ -19,6 +19,5 @@ __all__ = [
     "open_image",
     "outline_of",
     "predict_images",
-    "remove_older",
     "tiling_for",
 ]

@@ -5,7 +5,7 @@ Coordinates are pixels of the image's finest level. Every format holds the proba
 
 import csv
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -177,17 +177,6 @@ def geojson_path(folder: Path, fov: str) -> Path:
     if "/" in fov or "\\" in fov:
         raise ValueError(f"FOV {fov!r}: expected a name without slashes, its GeoJSON file is called after it")
     return inside(folder, f"{fov}.geojson")
-
-
-def remove_older(out: Path, formats: Collection[str], fovs: Collection[str]) -> None:
-    """Remove from a folder of predictions what an earlier prediction left there and this one did not write anew."""
-    if "csv" not in formats:
-        (out / "predictions.csv").unlink(missing_ok=True)
-    if "coco" not in formats:
-        (out / "predictions.json").unlink(missing_ok=True)
-    for path in (out / "geojson").glob("*.geojson"):
-        if "geojson" not in formats or path.stem not in fovs:
-            path.unlink()
 
 
 @contextmanager

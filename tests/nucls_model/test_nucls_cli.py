@@ -149,11 +149,20 @@ def test_evaluate__writes_scores_and_pictures(trained, painted, tmp_path):
     assert "nuclei" in result.stdout
     assert "trained on" not in result.stderr
     names = {path.name for path in (tmp_path / "scores").iterdir()}
-    assert {"predictions.csv", "metrics.csv", "nuclei.csv", "page_01.png", "run.json"} <= names
+    assert names == {"predictions.csv", "metrics.csv", "nuclei.csv", "losses.csv", "page_01.png", "run.json"}
+    assert (tmp_path / "scores" / "losses.csv").read_bytes() == (trained / "losses.csv").read_bytes()
     metrics = pd.read_csv(tmp_path / "scores" / "metrics.csv", keep_default_na=False)
     assert set(metrics["hospitals"]) == {"H3"}
-    assert set(metrics["configuration"].astype(str)) == {"3"}
+    assert set(metrics["configuration"].astype(str)) == {"3, changed"}
     assert set(metrics["updates"]) == {2}
+    assert set(metrics["trained_on"]) == {"corrected"}
+
+
+def test_evaluate__says_what_was_learned_from_as_told(trained, painted, tmp_path):
+    words = ("--trained-on", "uncorrected", "--tested-on", "P-truth", "--pictures", 0, "--device", "cpu")
+    assert command("evaluate", trained, painted, "--out", tmp_path / "scores", *words).exit_code == 0
+    metrics = pd.read_csv(tmp_path / "scores" / "metrics.csv", keep_default_na=False)
+    assert set(metrics["trained_on"] + metrics["tested_on"]) == {"uncorrectedP-truth"}
 
 
 def test_evaluate__tells_of_fovs_that_were_trained_on(trained, painted, tmp_path):
@@ -192,6 +201,44 @@ def test_predict__again_leaves_nothing_of_the_first(trained, painted, tmp_path):
         assert result.exit_code == 0, result.output
     assert {path.name for path in tmp_path.iterdir()} == {"geojson", "run.json"}
     assert [path.stem for path in (tmp_path / "geojson").iterdir()] == [second.stem]
+
+
+def test_predict__again_removes_nothing_of_others(trained, painted, tmp_path):
+    first, second = sorted((painted / "rgb").glob("*.png"))[:2]
+    assert command("predict", trained, first, "--out", tmp_path, "--device", "cpu").exit_code == 0
+    (tmp_path / "geojson" / "by_hand.geojson").write_text("{}")
+    (tmp_path / "notes.txt").write_text("mine")
+    assert command("predict", trained, second, "--out", tmp_path, "--device", "cpu").exit_code == 0
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {
+        *("run.json", "predictions.csv", "predictions.json", "notes.txt"),
+        *("geojson/by_hand.geojson", f"geojson/{second.stem}.geojson"),
+    }
+
+
+def test_predict__follows_no_link_out_of_its_folder(trained, painted, tmp_path):
+    image = next((painted / "rgb").glob("*.png"))
+    out, other = tmp_path / "found", tmp_path / "other"
+    assert command("predict", trained, image, "--out", out, "--device", "cpu").exit_code == 0
+    other.mkdir()
+    (other / f"{image.stem}.geojson").write_text("mine")
+    for path in (out / "geojson").iterdir():
+        path.unlink()
+    (out / "geojson").rmdir()
+    (out / "geojson").symlink_to(other)
+    before = (out / "predictions.csv").read_bytes()
+    assert "leads out of the folder" in error_of(command("predict", trained, image, "--out", out, "--device", "cpu"))
+    assert command("predict", trained, image, "--out", out, "--format", "csv", "--device", "cpu").exit_code == 0
+    assert (other / f"{image.stem}.geojson").read_text() == "mine"
+    assert (out / "predictions.csv").read_bytes() == before
+
+
+def test_predict__that_fails_leaves_nothing(trained, painted, tmp_path):
+    image = next((painted / "rgb").glob("*.png"))
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:200])
+    for wrong in ((image, tmp_path / "cut.png"), (image, "--format", "xml"), (image, "--level", 3)):
+        error_of(command("predict", trained, *wrong, "--out", tmp_path / "found", "--device", "cpu"))
+        assert not (tmp_path / "found").exists()
 
 
 def test_predict__again_into_its_own_folder_alone(trained, painted, tmp_path):

@@ -1,7 +1,7 @@
 """A detector that learns ten real FOVs by heart, with half of their outlines: the table of docs/methods/training.md.
 
-``python -m tests.verification.test_real_fovs OUT`` trains on hospital A2 from random weights (resumable, an hour or so
-on two cores) and prints how well the FOVs it saw are found, and those of two hospitals it never saw. Masks exist for
+``python -m tests.verification.test_real_fovs OUT`` trains on hospital A2 from random weights (resumable, 40 minutes on
+two cores) and prints how well the FOVs it saw are found, and those of two hospitals it never saw. Masks exist for
 A2 alone, so outlines are judged on training FOVs alone.
 """
 
