@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,20 +16,23 @@ from torch import nn
 from crowdtruth.files import read_table
 from crowdtruth.parallel import say
 from crowdtruth.problems import quoted
-from crowdtruth.taxonomy import Taxonomy, load_taxonomy
+from crowdtruth.taxonomy import Color, Taxonomy, load_taxonomy
 from nucls_model.cli.configuring import name_of_row
 from nucls_model.dataset import FovDataset
 from nucls_model.evaluate import Trial, evaluate, write_evaluation
 from nucls_model.labelled import LabelledFovs
 from nucls_model.labelled.table import image_size
 from nucls_model.overlay import Scene, write_pages
-from nucls_model.predict import predict_images, tiling_for
+from nucls_model.predict import open_image, predict_images, tiling_for
 from nucls_model.train.folders import read_training_record
 from nucls_model.train.log import LOSSES
 from nucls_model.weights import ModelRecord
 
 _TILE, _OVERLAP = 1024, 128  # pixels; the FOVs of the published set are smaller, and seen whole as in the paper
 _WHITE = 255
+DRAWN_LIMIT = 1 << 22
+"""Pixels of the largest image that is drawn with what was found in it: on a page, nuclei of larger ones are dots."""
+
 _TITLE = 32  # letters above a picture; names of FOVs are longer than pictures are wide
 _MPP = 0.2  # labelled images are at the detector's resolution
 _SHOWN = {
@@ -178,6 +181,29 @@ def draw_fovs(labelled: LabelledFovs, places: Sequence[int], out: Path, *, n_dra
         slide = str(dataset.fovs["slide"].iloc[place])
         scenes.append(Scene(f"{place + 1}. {slide or fov}"[:_TITLE], pixels, found, true))
     return write_pages(scenes, labelled.colors, out) if scenes else []
+
+
+def draw_images(images: Mapping[str, Path], colors: Mapping[str, Color], out: Path, *, n_drawn: int) -> list[Path]:
+    """Draw what ``predictions.csv`` in `out` tells of the first images that are small enough: PNG pages.
+
+    Parameters
+    ----------
+    images : name -> file
+    colors : of classes
+    out : folder of the predictions, for the pages too
+    n_drawn : images to draw at most; those of more than `DRAWN_LIMIT` pixels are passed over
+    """
+    predictions = read_predictions(out / "predictions.csv")
+    scenes: list[Scene] = []
+    for name, path in images.items():
+        if len(scenes) == n_drawn:
+            break
+        with open_image(path) as source:
+            width, height = source.sizes[0]
+            if width * height <= DRAWN_LIMIT:
+                found = predictions[predictions["fov"] == name]
+                scenes.append(Scene(name[:_TITLE], source.read(0, 0, 0, width, height), found))
+    return write_pages(scenes, colors, out) if scenes else []
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

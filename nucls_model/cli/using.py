@@ -92,9 +92,10 @@ def predict(
     level: Annotated[int | None, typer.Option(min=0, help="Level of a slide; default: the one that fits.")] = None,
     tile: Annotated[int, typer.Option(help="Pixels along a tile.")] = 512,
     overlap: Annotated[int, typer.Option(help="Pixels that tiles share; longer than a nucleus.")] = 128,
+    pictures: Annotated[int, typer.Option(min=0, help="Images to draw with what was found in them; no slides.")] = 4,
     device: Device = None,
 ) -> None:
-    """Find nuclei in images of any size: boxes, class probabilities and outlines, as CSV, COCO and GeoJSON.
+    """Find nuclei in images of any size: boxes, class probabilities and outlines, as CSV, COCO and GeoJSON, and drawn.
 
     Examples:
 
@@ -103,6 +104,7 @@ def predict(
         nucls predict model tiles/*.png --out found --mpp 0.25
     """
     from nucls_model.cli.folders import named_images, results_in
+    from nucls_model.cli.judging import draw_images
     from nucls_model.predict import FORMATS, predict_images, tiling_for
     from nucls_model.train.processes import device_named
     from nucls_model.weights import read_model
@@ -125,4 +127,6 @@ def predict(
             level=level,
             device=where,
         )
+        if pictures and (folder / "predictions.csv").exists():
+            draw_images(named, record.colors, folder, n_drawn=pictures)
     typer.echo(f"{sum(n_found.values()):,} nuclei in {len(n_found):,} images\nwritten: {out}")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from crowdtruth.files import read_toml
 from crowdtruth.parallel import reporting_to
-from nucls_model.cli import main
+from nucls_model.cli import judging, main
 from nucls_model.cli.choosing import chosen_places
 from nucls_model.cli.configuring import make_config
 from nucls_model.config import CONFIGURATIONS, NuclsConfig
@@ -188,10 +188,23 @@ def test_predict__writes_what_it_found_in_each_image(trained, painted, tmp_path)
     assert result.exit_code == 0, result.output
     assert "in 2 images" in result.stdout
     found = tmp_path / "found"
-    assert {path.name for path in found.iterdir()} == {"predictions.csv", "predictions.json", "geojson", "run.json"}
+    names = {"predictions.csv", "predictions.json", "geojson", "page_01.png", "run.json"}
+    assert {path.name for path in found.iterdir()} == names
     assert {path.stem for path in (found / "geojson").iterdir()} <= {image.stem for image in images}
     columns = pd.read_csv(found / "predictions.csv").columns
     assert {"fov", "xmin", "objectness", "label", "p_ambiguous", "prob_lymphocyte", "coords_x"} <= set(columns)
+
+
+def test_predict__draws_images_that_are_no_slides(trained, painted, tmp_path, monkeypatch):
+    monkeypatch.setattr(judging, "DRAWN_LIMIT", 80 * 80)
+    Image.new("RGB", (81, 80), "white").save(tmp_path / "large.png")
+    small = next((painted / "rgb").glob("*.png"))
+    for images, n_pages in (((tmp_path / "large.png",), 0), ((tmp_path / "large.png", small), 1)):
+        result = command("predict", trained, *images, "--out", tmp_path / "found", "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        assert len(list((tmp_path / "found").glob("page_*.png"))) == n_pages
+    result = command("predict", trained, small, "--out", tmp_path / "found", "--device", "cpu", "--pictures", 0)
+    assert not list((tmp_path / "found").glob("page_*.png"))
 
 
 def test_predict__again_leaves_nothing_of_the_first(trained, painted, tmp_path):
@@ -211,7 +224,7 @@ def test_predict__again_removes_nothing_of_others(trained, painted, tmp_path):
     assert command("predict", trained, second, "--out", tmp_path, "--device", "cpu").exit_code == 0
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {
-        *("run.json", "predictions.csv", "predictions.json", "notes.txt"),
+        *("run.json", "predictions.csv", "predictions.json", "page_01.png", "notes.txt"),
         *("geojson/by_hand.geojson", f"geojson/{second.stem}.geojson"),
     }
 
