@@ -184,7 +184,7 @@ def draw_fovs(labelled: LabelledFovs, places: Sequence[int], out: Path, *, n_dra
 
 
 def draw_images(images: Mapping[str, Path], colors: Mapping[str, Color], out: Path, *, n_drawn: int) -> list[Path]:
-    """Draw what ``predictions.csv`` in `out` tells of the first images that are small enough: PNG pages.
+    """Draw what ``predictions.csv`` in `out` tells of the first images that are small enough: a PNG page of each.
 
     Parameters
     ----------
@@ -202,8 +202,9 @@ def draw_images(images: Mapping[str, Path], colors: Mapping[str, Color], out: Pa
             width, height = source.sizes[0]
             if width * height <= DRAWN_LIMIT:
                 found = predictions[predictions["fov"] == name]
-                scenes.append(Scene(name[:_TITLE], source.read(0, 0, 0, width, height), found))
-    return write_pages(scenes, colors, out) if scenes else []
+                title = f"{len(scenes) + 1}. {name}"[:_TITLE]
+                scenes.append(Scene(title, source.read(0, 0, 0, width, height), found))
+    return write_pages(scenes, colors, out, per_page=1) if scenes else []  # sizes may differ widely
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

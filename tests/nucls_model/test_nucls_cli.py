@@ -199,7 +199,10 @@ def test_predict__draws_images_that_are_no_slides(trained, painted, tmp_path, mo
     monkeypatch.setattr(judging, "DRAWN_LIMIT", 80 * 80)
     Image.new("RGB", (81, 80), "white").save(tmp_path / "large.png")
     small = next((painted / "rgb").glob("*.png"))
-    for images, n_pages in (((tmp_path / "large.png",), 0), ((tmp_path / "large.png", small), 1)):
+    longs = [tmp_path / f"{'a' * 40}{n}.png" for n in range(2)]  # their names differ beyond what a page shows
+    for long in longs:
+        long.write_bytes(small.read_bytes())
+    for images, n_pages in (((tmp_path / "large.png",), 0), ((tmp_path / "large.png", small), 1), (longs, 2)):
         result = command("predict", trained, *images, "--out", tmp_path / "found", "--device", "cpu")
         assert result.exit_code == 0, result.output
         assert len(list((tmp_path / "found").glob("page_*.png"))) == n_pages
