@@ -86,9 +86,9 @@ def predict(
         list[str] | None, typer.Option("--format", help="csv, coco or geojson; repeat (default: all).")
     ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel of the images, where they do not say or are wrong.")
+        float | None, typer.Option(min=0.001, help="µm per pixel of the images, where they do not say or are wrong.")
     ] = None,
-    model_mpp: Annotated[float, typer.Option(help="µm per pixel that the detector was trained for.")] = 0.2,
+    model_mpp: Annotated[float, typer.Option(min=0.001, help="µm per pixel that the detector was trained for.")] = 0.2,
     level: Annotated[int | None, typer.Option(min=0, help="Level of a slide; default: the one that fits.")] = None,
     tile: Annotated[int, typer.Option(help="Pixels along a tile.")] = 512,
     overlap: Annotated[int, typer.Option(help="Pixels that tiles share; longer than a nucleus.")] = 128,

@@ -188,7 +188,7 @@ def test_predict__writes_what_it_found_in_each_image(trained, painted, tmp_path)
     assert result.exit_code == 0, result.output
     assert "in 2 images" in result.stdout
     found = tmp_path / "found"
-    names = {"predictions.csv", "predictions.json", "geojson", "page_01.png", "run.json"}
+    names = {"predictions.csv", "predictions.json", "geojson", "page_01.png", "page_02.png", "run.json"}
     assert {path.name for path in found.iterdir()} == names
     assert {path.stem for path in (found / "geojson").iterdir()} <= {image.stem for image in images}
     columns = pd.read_csv(found / "predictions.csv").columns
