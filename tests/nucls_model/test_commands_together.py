@@ -1,8 +1,5 @@
-"""Commands that hand on to each other: sides of folds, marks to scores, several processes, what judges a detector."""
+"""Commands that hand on to each other: sides of folds, marks to scores, what judges a detector."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, distributed
+from torch import Tensor
 from typer.testing import CliRunner
 
 from crowdtruth.cli import app as crowdtruth
@@ -31,7 +28,6 @@ from tests.nucls_model.cli_cases import TINY, command
 from tests.nucls_model.labelled_cases import POLYLINE, RECTANGLE, paint_mask, write_fov
 from tests.nucls_model.test_evaluate_average_precision import crowded, ours, theirs
 
-ROOT = Path(__file__).parents[2]
 HOSPITALS = ("H1", "H2", "H3")
 CORNERS = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -155,35 +151,6 @@ def test_run_train__learns_something_else_from_each_kind_of_targets(judged: Path
     training = [read_training_record(judged / targets / "model")["training"] for targets in TARGETS]
     assert len({one["labels"] for one in training}) == len(TARGETS)
     assert len({tuple(one["fovs"]) for one in training}) == 1
-
-
-# ---- several processes
-
-
-@pytest.mark.skipif(not distributed.is_available(), reason="this torch is built without torch.distributed")
-def test_train__two_processes_of_torchrun_have_the_losses_of_one(painted: Path, tiny: Path, tmp_path: Path) -> None:
-    options = ["--config", str(tiny), "--updates", "2", "--class-updates", "0"]
-    done("train", painted, "--out", tmp_path / "alone", *options, "--accumulate", 2)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "nucls_model.cli"]
-    words = ["train", str(painted), "--out", str(tmp_path / "together"), *options, "--device", "cpu"]
-    settings = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    ended = subprocess.run(
-        [sys.executable, *launch, *words],
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("written: ") == 1  # the second process keeps quiet
-    assert ended.stderr.count("FOVs to train on") == 1
-    alone, together = (read_training_record(tmp_path / name) for name in ("alone", "together"))
-    assert (alone["processes"], together["processes"]) == (1, 2)
-    assert alone["training"] == together["training"]
-    of_one, of_two = (pd.read_csv(tmp_path / name / "losses.csv") for name in ("alone", "together"))
-    assert len(of_one) == 2
-    pd.testing.assert_frame_equal(of_one, of_two, rtol=1e-4)  # gradients are added in another order
 
 
 # ---- what judges a detector
